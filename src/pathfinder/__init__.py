@@ -1,0 +1,1 @@
+"""Pathfinder: many machines, managed as if they were one big computer."""

@@ -1,0 +1,1 @@
+"""The agent of a node: a pure core and dull threads. Standard library only."""

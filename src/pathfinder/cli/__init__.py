@@ -1,0 +1,1 @@
+"""`pfi`: what people type."""

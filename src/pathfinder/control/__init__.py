@@ -1,0 +1,1 @@
+"""State and command in, change out; and the queries. No I/O: time, identifiers and luck are arguments."""

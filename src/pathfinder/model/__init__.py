@@ -1,0 +1,1 @@
+"""Nouns of the domain: names, resources, definitions, the phase table, errors. Pure."""

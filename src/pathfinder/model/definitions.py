@@ -1,0 +1,247 @@
+"""What people ask for: a container's definition, parsed from a document with the place of each error."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pathfinder.model import names, resources, selectors
+from pathfinder.model.errors import DefinitionWrong
+from pathfinder.model.resources import NOTHING, Resources
+
+Kind = Literal["system", "application"]
+Type = Literal["STATEFUL", "STATELESS"]
+Network = Literal["default", "none"]
+REPLICAS_MAX: Final = 99  # two digits in NAME-01
+ENVIRONMENT_MAX: Final = 256
+COMMAND_MAX: Final = 128
+TEXT_LENGTH_MAX: Final = 8192
+CONSTRAINTS_MAX: Final = 32
+ALIAS: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._:/@+-]{0,254}[a-zA-Z0-9])?")
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{12,64}")
+ENVIRONMENT_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """An image by alias or by fingerprint, on the node itself ("") or from a remote by its name."""
+
+    alias: str = ""
+    fingerprint: str = ""
+    remote: str = ""
+
+    def text(self) -> str:
+        """`remote:alias`, or the alias or fingerprint alone."""
+        what = self.alias or self.fingerprint
+        return f"{self.remote}:{what}" if self.remote else what
+
+    def document(self) -> dict[str, str]:
+        """The non-empty fields."""
+        fields = {"alias": self.alias, "fingerprint": self.fingerprint, "remote": self.remote}
+        return {key: value for key, value in fields.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything about a container that its node needs to make it; equal specs, equal digests.
+
+    `extra` keeps fields that this version does not know, so that they survive it.
+    """
+
+    kind: Kind = "system"
+    type: Type = "STATEFUL"
+    image: ImageSource
+    resources: Resources = NOTHING
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    network: Network = "default"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The spec as JSON-ready data, without defaults; `container_spec` gives it back."""
+        document: dict[str, Any] = {
+            "kind": self.kind,
+            "type": self.type,
+            "image": self.image.document(),
+        }
+        if amounts := self.resources.document():
+            document["resources"] = amounts
+        if self.environment:
+            document["environment"] = dict(self.environment)
+        if self.command:
+            document["command"] = list(self.command)
+        if self.constraints:
+            document["constraints"] = list(self.constraints)
+        if self.network != "default":
+            document["network"] = self.network
+        return {**self.extra, **document}
+
+    def digest(self) -> str:
+        """16 hex digits of SHA-256 over the canonical document."""
+        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+SPEC_FIELDS: Final = (
+    "kind", "type", "image", "resources", "environment", "command", "constraints", "network",
+)  # fmt: skip
+
+
+def container_spec(document: object, place: str = "spec") -> ContainerSpec:
+    """Parse what a person wrote, strictly: unknown fields are errors that name their place."""
+    known = _mapping(document, place)
+    for key in known:
+        if key not in SPEC_FIELDS:
+            raise DefinitionWrong(
+                f"{place}.{key}", "is not a field of a container", hint=_nearest(key, SPEC_FIELDS)
+            )
+    return spec_from_document(known, place)
+
+
+def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> ContainerSpec:
+    """Parse what a program wrote: unknown fields are kept in `extra`."""
+    kind = _choice(document.get("kind", "system"), ("system", "application"), f"{place}.kind")
+    command = document.get("command", ())
+    return ContainerSpec(
+        kind="application" if kind == "application" else "system",
+        type=_type(document.get("type", "STATEFUL"), f"{place}.type"),
+        image=image_source(document.get("image"), f"{place}.image"),
+        resources=resources_from(document.get("resources"), f"{place}.resources"),
+        environment=_environment(document.get("environment"), f"{place}.environment"),
+        command=_texts(command, f"{place}.command", most=COMMAND_MAX),
+        constraints=_constraints(document.get("constraints", ()), f"{place}.constraints"),
+        network="none"
+        if _choice(document.get("network", "default"), ("default", "none"), f"{place}.network")
+        == "none"
+        else "default",
+        extra={key: value for key, value in document.items() if key not in SPEC_FIELDS},
+    )
+
+
+def image_source(value: object, place: str) -> ImageSource:
+    """`"debian"`, `"remote:alias"`, a fingerprint, or a mapping of the three fields."""
+    if value is None or value == "":
+        raise DefinitionWrong(place, "is missing", hint="name an image: pfi get images")
+    if isinstance(value, str):
+        remote, colon, alias = value.partition(":")
+        value = {"remote": remote, "alias": alias} if colon else {"alias": value}
+        if FINGERPRINT.fullmatch(value["alias"]) and len(value["alias"]) == 64:
+            value = {"remote": value.get("remote", ""), "fingerprint": value["alias"]}
+    fields = _mapping(value, place)
+    for key in fields:
+        if key not in ("alias", "fingerprint", "remote"):
+            raise DefinitionWrong(f"{place}.{key}", "an image has alias, fingerprint and remote")
+    alias, fingerprint = fields.get("alias") or "", fields.get("fingerprint") or ""
+    if bool(alias) == bool(fingerprint):
+        raise DefinitionWrong(place, "name either an alias or a fingerprint")
+    if alias and not (isinstance(alias, str) and ALIAS.fullmatch(alias)):
+        raise DefinitionWrong(f"{place}.alias", f"{alias!r} cannot be an image's alias")
+    if fingerprint and not (isinstance(fingerprint, str) and FINGERPRINT.fullmatch(fingerprint)):
+        raise DefinitionWrong(
+            f"{place}.fingerprint", f"{fingerprint!r} is not 12 to 64 lower-case hex digits"
+        )
+    remote = fields.get("remote") or ""
+    if remote:
+        names.name(remote, f"{place}.remote")
+    return ImageSource(alias=alias, fingerprint=fingerprint, remote=remote)
+
+
+def resources_from(value: object, place: str) -> Resources:
+    """`{cpu: 2, memory: 512MiB, disk: 4GiB, processes: 500}` or the exact fields."""
+    if value is None:
+        return NOTHING
+    fields = dict(_mapping(value, place))
+    amounts = {
+        "cpu_millis": resources.cpu_millis(fields.pop("cpu"), f"{place}.cpu")
+        if "cpu" in fields
+        else 0,
+        "memory_mib": resources.size_mib(fields.pop("memory"), f"{place}.memory")
+        if "memory" in fields
+        else 0,
+        "disk_mib": resources.size_mib(fields.pop("disk"), f"{place}.disk")
+        if "disk" in fields
+        else 0,
+        "processes": 0,
+    }
+    for key, amount in fields.items():
+        if key not in amounts:
+            raise DefinitionWrong(
+                f"{place}.{key}",
+                "is not a resource",
+                hint="resources are cpu, memory, disk and processes",
+            )
+        amounts[key] = resources.count(amount, f"{place}.{key}")
+    return Resources(**amounts)
+
+
+def _mapping(value: object, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise DefinitionWrong(place, f"must be a mapping, not {_kind_of(value)}")
+    return value
+
+
+def _choice(value: object, choices: tuple[str, ...], place: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise DefinitionWrong(place, f"{value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+def _type(value: object, place: str) -> Type:
+    upper = value.upper() if isinstance(value, str) else value
+    return (
+        "STATELESS" if _choice(upper, ("STATEFUL", "STATELESS"), place) == "STATELESS" else "STATEFUL"
+    )
+
+
+def _texts(value: object, place: str, *, most: int) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) > most:
+        raise DefinitionWrong(place, f"must be a list of at most {most} strings")
+    for index, text in enumerate(value):
+        if not isinstance(text, str) or "\0" in text or len(text) > TEXT_LENGTH_MAX:
+            raise DefinitionWrong(f"{place}[{index}]", "must be a string without NUL")
+    return tuple(value)
+
+
+def _environment(value: object, place: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    pairs = _mapping(value, place)
+    if len(pairs) > ENVIRONMENT_MAX:
+        raise DefinitionWrong(place, f"at most {ENVIRONMENT_MAX} variables")
+    for key, text in pairs.items():
+        if not ENVIRONMENT_KEY.fullmatch(key):
+            raise DefinitionWrong(f"{place}.{key}", "cannot be the name of a variable")
+        # A line break in a value has injected configuration into a daemon before (CVE-2026-23953).
+        if not isinstance(text, str) or CONTROL.search(text) or len(text) > TEXT_LENGTH_MAX:
+            raise DefinitionWrong(
+                f"{place}.{key}",
+                "must be a string without control characters",
+                hint="quote numbers and booleans",
+            )
+    return dict(sorted(pairs.items()))
+
+
+def _constraints(value: object, place: str) -> tuple[str, ...]:
+    texts = _texts(value, place, most=CONSTRAINTS_MAX)
+    return tuple(
+        selectors.requirement(text, f"{place}[{index}]").text() for index, text in enumerate(texts)
+    )
+
+
+def _nearest(key: str, choices: tuple[str, ...]) -> str:
+    for choice in choices:
+        if choice.startswith(key[:3].lower()) or key.lower() in choice:
+            return f"did you mean {choice}?"
+    return f"fields are {', '.join(choices)}"
+
+
+def _kind_of(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return {list: "a list", str: "a text", int: "a number", bool: "a boolean"}.get(
+        type(value), type(value).__name__
+    )

@@ -1,0 +1,99 @@
+"""CPU, memory, disk and processes: amounts in whole units, and how people write them."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from pathfinder.model.errors import DefinitionWrong
+
+MIB: Final = 1 << 20
+SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+UNIT_BYTES: Final = {
+    "": 1, "b": 1,
+    "k": 1000, "kb": 1000, "ki": 1 << 10, "kib": 1 << 10,
+    "m": 1000**2, "mb": 1000**2, "mi": 1 << 20, "mib": 1 << 20,
+    "g": 1000**3, "gb": 1000**3, "gi": 1 << 30, "gib": 1 << 30,
+    "t": 1000**4, "tb": 1000**4, "ti": 1 << 40, "tib": 1 << 40,
+}  # fmt: skip
+AMOUNT_MAX: Final = 1 << 40  # 2^40 MiB is an exbibyte: sums over a million containers stay in int64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a container may use and reserves, or what a node has. 0 means no limit, none reserved.
+
+    cpu_millis: thousandths of a core. memory_mib, disk_mib: mebibytes. processes: a count.
+    """
+
+    cpu_millis: int = 0
+    memory_mib: int = 0
+    disk_mib: int = 0
+    processes: int = 0
+
+    def document(self) -> dict[str, int]:
+        """The non-zero amounts under their field names."""
+        amounts = {
+            "cpu_millis": self.cpu_millis,
+            "memory_mib": self.memory_mib,
+            "disk_mib": self.disk_mib,
+            "processes": self.processes,
+        }
+        return {key: amount for key, amount in amounts.items() if amount}
+
+
+NOTHING: Final = Resources()
+
+
+def cpu_millis(value: object, place: str) -> int:
+    """2, 0.5, "1500m" -> thousandths of a core."""
+    try:
+        if isinstance(value, str) and value.endswith("m"):
+            millis = Decimal(value[:-1])
+        elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            millis = Decimal(str(value)) * 1000
+        else:
+            raise InvalidOperation
+        if not millis.is_finite() or not 0 <= millis <= AMOUNT_MAX or millis != int(millis):
+            raise InvalidOperation
+    except InvalidOperation:
+        raise DefinitionWrong(
+            place, f"{value!r} is not a number of cores", hint='write 2, 0.5 or "500m"'
+        ) from None
+    return int(millis)
+
+
+def size_mib(value: object, place: str) -> int:
+    """"512MiB", "1GB", 1073741824 (bytes) -> mebibytes, rounded up."""
+    match = None
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        match = SIZE.fullmatch(str(value).strip())
+    unit_bytes = UNIT_BYTES.get(match[2].lower()) if match else None
+    if match is None or unit_bytes is None:
+        raise DefinitionWrong(
+            place, f"{value!r} is not a size", hint="write a number with a unit, such as 512MiB"
+        )
+    mib = -int(-Decimal(match[1]) * unit_bytes // MIB)
+    if mib > AMOUNT_MAX:
+        raise DefinitionWrong(place, f"{value!r} is more than any machine has")
+    return mib
+
+
+def count(value: object, place: str, *, most: int = AMOUNT_MAX) -> int:
+    """A whole number from 0 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise DefinitionWrong(place, f"{value!r} is not a whole number from 0 to {most}")
+    return value
+
+
+def size_text(mib: int) -> str:
+    """How people read an amount of mebibytes: "512MiB", "1.5GiB"."""
+    for unit, size in (("TiB", 1 << 20), ("GiB", 1 << 10)):
+        if mib >= size:
+            return f"{mib / size:.1f}".removesuffix(".0") + unit
+    return f"{mib}MiB"
+
+
+def cpu_text(millis: int) -> str:
+    """How people read thousandths of a core: "2", "0.5"."""
+    return f"{millis / 1000:.3f}".rstrip("0").rstrip(".")

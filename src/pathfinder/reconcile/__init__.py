@@ -1,0 +1,1 @@
+"""What should change: rollouts, scaling, deletions. Pure."""

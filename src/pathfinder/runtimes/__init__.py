@@ -1,0 +1,1 @@
+"""Container runtimes behind one port, and the client libraries of their daemons."""

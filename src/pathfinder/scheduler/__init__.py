@@ -1,0 +1,1 @@
+"""Where a container goes: one feasibility function over columns of nodes. Pure; numpy only here."""

@@ -1,0 +1,1 @@
+"""The state server: composition, the one writer, parked exchanges, signals."""

@@ -1,0 +1,100 @@
+"""What every store engine owes: an append-only journal of opaque records, and snapshots of the state.
+
+A *record* is the packed changes of one group of commands. Sequence numbers begin at 1 and have no
+holes. Each record carries the hash of its predecessor: `hash = SHA-256(previous hash || seq, epoch,
+time_ms as big-endian u64 || body)`, so that a change to history is seen. One writer: the holder of
+the highest epoch. An append under a lower epoch is refused, whoever asks.
+
+Engines are called from one writer thread, except `read` and `describe`, which may come from any
+thread. They know nothing of what is inside a record.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+GENESIS: Final = bytes(32)  # the hash before the first record
+RECORD_BYTES_MAX: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One appended group. `time_ms` is wall clock, for people and retention only."""
+
+    seq: int
+    epoch: int
+    time_ms: int
+    body: bytes
+    previous: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole state after record `seq`, in chunks; `hash` is that record's hash."""
+
+    seq: int
+    hash: bytes
+    chunks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenure:
+    """What leading begins with: the new epoch, the newest snapshot, and where the journal ends."""
+
+    epoch: int
+    snapshot: Snapshot | None
+    last_seq: int
+    last_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """For people and metrics."""
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+    snapshot_seq: int
+    bytes_used: int
+
+
+class Store(Protocol):
+    """A journal engine."""
+
+    def lead(self, *, at_least: int = 0) -> Tenure:
+        """Become the writer: the epoch grows durably by one (and to `at_least`), deposing others."""
+
+    def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
+        """Durably add one record. Deposed under a higher epoch; DiskFull when there is no room."""
+
+    def read(self, after_seq: int) -> Iterator[Record]:
+        """Records with seq > `after_seq`, in order, each checked against the chain; Broken if not."""
+
+    def save_snapshot(self, epoch: int, seq: int, hash: bytes, chunks: Iterable[bytes]) -> None:
+        """Durably replace the snapshot. The newest complete one is kept; never half a one."""
+
+    def compact(self, epoch: int, *, keep_after_ms: int) -> int:
+        """Drop records that the snapshot covers and that are older; give the number dropped."""
+
+    def describe(self) -> Description:
+        """Figures about the journal."""
+
+    def close(self) -> None:
+        """Let go of everything; further calls are mistakes."""
+
+
+class StoreFailure(Exception):
+    """Base: raise a subclass."""
+
+
+class Deposed(StoreFailure):
+    """Another server leads under a higher epoch: stop writing and follow."""
+
+
+class DiskFull(StoreFailure):
+    """Nothing was written for lack of room; the same append may succeed later."""
+
+
+class Broken(StoreFailure):
+    """The journal's chain does not hold; the message says at which record."""

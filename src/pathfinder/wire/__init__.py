@@ -1,0 +1,1 @@
+"""Messages between node and server, their JSON, and WebSocket frames. Pure."""

@@ -1,0 +1,141 @@
+"""Messages to JSON-ready data and back, for any of the dataclasses in `messages`.
+
+Defaults are left out, unknown fields land in `extra` and are written back. Only dataclasses,
+tuples, mappings and scalars occur; a wrong type is `Malformed` with the place.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pathfinder.model.errors import Malformed
+
+Message = TypeVar("Message")
+
+
+def encode(message: object) -> bytes:
+    """A message as compact JSON."""
+    return json.dumps(document(message), separators=(",", ":")).encode()
+
+
+def decode(kind: type[Message], data: bytes) -> Message:
+    """A message from JSON; Malformed with the place when it is none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Malformed(f"{kind.__name__}: not JSON") from None
+    return parse(kind, value)
+
+
+def document(message: object) -> dict[str, Any]:
+    """A message as JSON-ready data, without defaults."""
+    out: dict[str, Any] = dict(getattr(message, "extra", ()))
+    for name, default in _defaults(type(message)):
+        value = getattr(message, name)
+        if value != default and not (name == "extra"):
+            out[name] = _plain(value)
+    return out
+
+
+def parse(kind: type[Message], value: object, place: str = "") -> Message:
+    """A message from JSON-ready data; Malformed with the place when it does not fit."""
+    place = place or kind.__name__
+    if not isinstance(value, Mapping):
+        raise Malformed(f"{place}: must be an object")
+    readers = _readers(kind)
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, item in value.items():
+        reader = readers.get(name)
+        if reader is None:
+            extra[name] = item
+        else:
+            known[name] = reader(item, f"{place}.{name}")
+    if extra and "extra" in readers:
+        known["extra"] = extra
+    try:
+        return kind(**known)
+    except TypeError as error:
+        raise Malformed(f"{place}: {error}") from None
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value):
+        return document(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+@cache
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    def default(field: Any) -> object:
+        if field.default is not MISSING:
+            return field.default
+        return field.default_factory() if field.default_factory is not MISSING else MISSING
+
+    return tuple((field.name, default(field)) for field in fields(kind))
+
+
+Reader = Callable[[object, str], Any]
+
+
+@cache
+def _readers(kind: type) -> dict[str, Reader]:
+    return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def _reader(hint: Any) -> Reader:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        (inner,) = (item for item in arguments if item is not NoneType)
+        read = _reader(inner)
+        return lambda value, place: None if value is None else read(value, place)
+    if origin is Literal:
+        return lambda value, place: _one_of(arguments, value, place)
+    if origin is tuple:
+        read = _reader(arguments[0])
+        return lambda value, place: tuple(
+            read(item, f"{place}[{index}]") for index, item in enumerate(_list(value, place))
+        )
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        read = _reader(arguments[1])
+        return lambda value, place: {
+            key: read(item, f"{place}.{key}") for key, item in _object(value, place).items()
+        }
+    if hint is Any:
+        return lambda value, place: value
+    if is_dataclass(hint) and isinstance(hint, type):
+        return lambda value, place: parse(hint, value, place)
+    accepted = (int, float) if hint is float else hint
+    return lambda value, place: _scalar(accepted, value, place)
+
+
+def _one_of(choices: tuple[Any, ...], value: object, place: str) -> object:
+    if value not in choices:
+        raise Malformed(f"{place}: {value!r} is not one of {', '.join(map(str, choices))}")
+    return value
+
+
+def _list(value: object, place: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise Malformed(f"{place}: must be a list")
+    return value
+
+
+def _object(value: object, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Malformed(f"{place}: must be an object")
+    return value
+
+
+def _scalar(accepted: Any, value: object, place: str) -> object:
+    if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):
+        wanted = accepted.__name__ if isinstance(accepted, type) else "number"
+        raise Malformed(f"{place}: must be {wanted}, not {type(value).__name__}")
+    return value

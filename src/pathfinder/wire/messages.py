@@ -1,0 +1,214 @@
+"""The conversation between a node and the server.
+
+A node's *exchange* is its report, its heartbeat and its poll in one. The server parks it until there
+is news, or until `heartbeat_ms` has passed, and answers.
+
+Duties of the node
+- `session.sequence` grows with every exchange it sends; at most two are under way, a newer one
+  replaces the one that is parked (the server answers the older at once with `kind="nothing"`).
+- `holding` is everything it holds, always, including what it is about to make or remove; absence
+  from it means: not there and nothing under way. `complete` is False while the daemon has not
+  answered a full list: then absence says nothing.
+- `seen` is the revision of the assignments that `holding` already takes into account.
+- Its lease runs from `sent_ms` of the exchange whose answer it received, on its own clock of
+  durations, and is never shortened by a later answer.
+- An answer that belongs to another session, or whose sequence is not newer than the last one taken,
+  is ignored.
+
+Duties of the server
+- An exchange of another session is answered with `hello`: the session to use. Nothing else of such
+  an exchange is believed.
+- `complete` carries every assignment of the node; `difference` what changed since `base`, which is
+  the node's `seen`. When anything is unclear: complete.
+- A `hold` assignment means: leave whatever you have under this slot as it is.
+- Epochs grow with every leader. A node that knows a higher epoch, or the same epoch with another
+  incarnation, proves that the server was restored from an old backup.
+
+Every message keeps fields that this version does not know in `extra`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+PROTOCOL: Final = 1
+LEASE_MS: Final = 10_000
+HEARTBEAT_MS: Final = 3_000
+HOLDING_MAX: Final = 5_000
+BODY_BYTES_MAX: Final = 4 << 20
+
+HoldingPhase = Literal[
+    "waiting", "creating", "starting", "running", "stopped", "removing", "failed", "unknown"
+]
+ReplyKind = Literal["hello", "complete", "difference", "nothing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Which leader (epoch), which life of it (incarnation), which message of the node (sequence)."""
+
+    epoch: int
+    incarnation: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One container on the node, as it is. `error_*` describe the last failure while it lasts."""
+
+    slot: str
+    generation: int
+    phase: HoldingPhase
+    digest: str = ""
+    addresses: tuple[str, ...] = ()
+    started_ms: int = 0
+    restarts: int = 0
+    error_code: str = ""
+    error: str = ""
+    hint: str = ""
+    retry_ms: int = 0  # until the next attempt, as far as the node knows
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the node is. Sent in the first exchange of a session and when something changes."""
+
+    agent_version: str = ""
+    hostname: str = ""
+    addresses: tuple[str, ...] = ()
+    kernel: str = ""
+    os: str = ""
+    architecture: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    cpu_millis: int = 0
+    memory_mib: int = 0
+    disk_mib: int = 0
+    runtime: str = ""
+    runtime_version: str = ""
+    kinds: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    limits_missing: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUsage:
+    """Measured on one running container; -1: not known."""
+
+    slot: str
+    cpu_millis: int = -1
+    memory_mib: int = -1
+    disk_mib: int = -1
+    processes: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    """What the node uses now. Volatile: never stored."""
+
+    cpu_used_millis: int = -1
+    memory_total_mib: int = 0
+    memory_used_mib: int = 0
+    load_1m: float = 0.0
+    load_5m: float = 0.0
+    load_15m: float = 0.0
+    disk_total_mib: int = 0
+    disk_used_mib: int = 0
+    pool_total_mib: int = 0
+    pool_used_mib: int = 0
+    containers: tuple[ContainerUsage, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Node to server. `runtime_error` is why the daemon does not answer, "" when it does."""
+
+    protocol: int = PROTOCOL
+    session: Session
+    sent_ms: int
+    seen: int = 0
+    complete: bool = False
+    holding: tuple[Holding, ...] = ()
+    runtime_error: str = ""
+    facts: Facts | None = None
+    measurements: Measurements | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One container that this node shall run. `spec` is the document of a ContainerSpec."""
+
+    slot: str
+    generation: int
+    digest: str = ""
+    hold: bool = False
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    remote: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """The server asks the node to open a connection for a terminal, a log or a file.
+
+    what: "exec", "logs" or "console". `arguments` depend on it; the connection is a WebSocket at
+    `/api/v3/node/streams/{stream_id}` under the node's credential.
+    """
+
+    stream_id: str
+    slot: str
+    what: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Server to node. `released`: slots of `base` that the node shall no longer have."""
+
+    session: Session
+    sent_ms: int
+    kind: ReplyKind
+    lease_ms: int = 0
+    heartbeat_ms: int = HEARTBEAT_MS
+    base: int = 0
+    revision: int = 0
+    assignments: tuple[Assignment, ...] = ()
+    released: tuple[str, ...] = ()
+    streams: tuple[StreamRequest, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Node to server, once. `secret` is made by the node (64 hex digits) and is its credential from
+    then on, as `Authorization: Bearer pfn.CLUSTER.NODE.SECRET`: the same registration twice has the
+    effect of one, and the server never sends a secret.
+    """
+
+    cluster: str
+    node: str
+    secret: str
+    join_token: str = ""
+    cluster_password: str = ""
+    address: str = ""
+    capacity: Mapping[str, int] | None = None  # Resources document: what the operator grants
+    labels: Mapping[str, str] = field(default_factory=dict)
+    facts: Facts = Facts()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """Server to node."""
+
+    cluster: str
+    node: str
+    revision: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+MESSAGES: Final = (Exchange, Reply, Registration, Registered)
