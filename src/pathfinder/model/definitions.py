@@ -1,4 +1,4 @@
-"""What people ask for: a container's definition, parsed from a document with the place of each error."""
+"""What people ask for: a container's definition, parsed with the place of each error."""
 
 import hashlib
 import json
@@ -192,9 +192,8 @@ def _choice(value: object, choices: tuple[str, ...], place: str) -> str:
 
 def _type(value: object, place: str) -> Type:
     upper = value.upper() if isinstance(value, str) else value
-    return (
-        "STATELESS" if _choice(upper, ("STATEFUL", "STATELESS"), place) == "STATELESS" else "STATEFUL"
-    )
+    choice = _choice(upper, ("STATEFUL", "STATELESS"), place)
+    return "STATELESS" if choice == "STATELESS" else "STATEFUL"
 
 
 def _texts(value: object, place: str, *, most: int) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def cpu_millis(value: object, place: str) -> int:
 
 
 def size_mib(value: object, place: str) -> int:
-    """"512MiB", "1GB", 1073741824 (bytes) -> mebibytes, rounded up."""
+    """Mebibytes, rounded up, of "512MiB", "1GB" or 1073741824 (bytes)."""
     match = None
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         match = SIZE.fullmatch(str(value).strip())

@@ -1,7 +1,7 @@
 """Requirements on labels: what a placement demands of a node, and what a list is asked for.
 
-    rack = r1    rack != r1    rack in (r1, r2)    rack notin (r1, r2)    rack    !rack
-    cores > 4    cores < 64
+Forms: `rack = r1`, `rack != r1`, `rack in (r1, r2)`, `rack notin (r1, r2)`, `rack`, `!rack`,
+`cores > 4`, `cores < 64`.
 """
 
 import re
@@ -15,7 +15,10 @@ from pathfinder.model.names import LABEL_KEY, LABEL_VALUE
 Operator = Literal["in", "notin", "exists", "absent", ">", "<"]
 SET: Final = re.compile(r"(\S+)\s+(in|notin|not in)\s+\(([^()]*)\)")
 COMPARE: Final = re.compile(r"([^=!<>\s]+)\s*(==|=|!=|>|<)\s*(.*)")
-HINT: Final = "write 'rack = r1', 'rack != r1', 'rack in (r1, r2)', 'rack notin (r1)', 'rack', '!rack', 'cores > 4'"
+HINT: Final = (
+    "write 'rack = r1', 'rack != r1', 'rack in (r1, r2)', 'rack notin (r1)', "
+    "'rack', '!rack' or 'cores > 4'"
+)
 
 
 @dataclass(frozen=True, slots=True)

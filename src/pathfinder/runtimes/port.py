@@ -79,7 +79,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
-    """What the daemon is and can do. `limits_missing`: which limits it cannot hold here, and why."""
+    """What the daemon is and can do. `limits_missing`: limits it cannot hold here, and why."""
 
     runtime: str
     version: str

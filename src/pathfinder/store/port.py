@@ -1,4 +1,4 @@
-"""What every store engine owes: an append-only journal of opaque records, and snapshots of the state.
+"""What every store engine owes: an append-only journal of opaque records, and snapshots.
 
 A *record* is the packed changes of one group of commands. Sequence numbers begin at 1 and have no
 holes. Each record carries the hash of its predecessor: `hash = SHA-256(previous hash || seq, epoch,
@@ -63,13 +63,13 @@ class Store(Protocol):
     """A journal engine."""
 
     def lead(self, *, at_least: int = 0) -> Tenure:
-        """Become the writer: the epoch grows durably by one (and to `at_least`), deposing others."""
+        """Become the writer: the epoch grows durably by one, and to `at_least`; others are deposed."""
 
     def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
         """Durably add one record. Deposed under a higher epoch; DiskFull when there is no room."""
 
     def read(self, after_seq: int) -> Iterator[Record]:
-        """Records with seq > `after_seq`, in order, each checked against the chain; Broken if not."""
+        """Records with seq > `after_seq`, in order, each checked against the chain (Broken)."""
 
     def save_snapshot(self, epoch: int, seq: int, hash: bytes, chunks: Iterable[bytes]) -> None:
         """Durably replace the snapshot. The newest complete one is kept; never half a one."""

@@ -35,7 +35,7 @@ def document(message: object) -> dict[str, Any]:
     out: dict[str, Any] = dict(getattr(message, "extra", ()))
     for name, default in _defaults(type(message)):
         value = getattr(message, name)
-        if value != default and not (name == "extra"):
+        if value != default and name != "extra":
             out[name] = _plain(value)
     return out
 

@@ -1,7 +1,7 @@
 """The conversation between a node and the server.
 
-A node's *exchange* is its report, its heartbeat and its poll in one. The server parks it until there
-is news, or until `heartbeat_ms` has passed, and answers.
+A node's *exchange* is its report, its heartbeat and its poll in one. The server parks it until
+there is news, or until `heartbeat_ms` has passed, and answers.
 
 Duties of the node
 - `session.sequence` grows with every exchange it sends; at most two are under way, a newer one
@@ -45,7 +45,7 @@ ReplyKind = Literal["hello", "complete", "difference", "nothing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Which leader (epoch), which life of it (incarnation), which message of the node (sequence)."""
+    """Which leader (epoch), which life of it (incarnation), which message of the node."""
 
     epoch: int
     incarnation: str
@@ -184,9 +184,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """Node to server, once. `secret` is made by the node (64 hex digits) and is its credential from
-    then on, as `Authorization: Bearer pfn.CLUSTER.NODE.SECRET`: the same registration twice has the
-    effect of one, and the server never sends a secret.
+    """Node to server, once.
+
+    `secret` is made by the node (64 hex digits) and is its credential from then on, as
+    `Authorization: Bearer pfn.CLUSTER.NODE.SECRET`: the same registration twice has the effect of
+    one, and the server never sends a secret.
     """
 
     cluster: str
