@@ -63,7 +63,7 @@ class Store(Protocol):
     """A journal engine."""
 
     def lead(self, *, at_least: int = 0) -> Tenure:
-        """Become the writer: the epoch grows durably by one, and to `at_least`; others are deposed."""
+        """Become the writer: the epoch grows durably by one, to `at_least`; others are deposed."""
 
     def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
         """Durably add one record. Deposed under a higher epoch; DiskFull when there is no room."""

@@ -33,7 +33,8 @@ def decode(kind: type[Message], data: bytes) -> Message:
 def document(message: object) -> dict[str, Any]:
     """A message as JSON-ready data, without defaults."""
     out: dict[str, Any] = dict(getattr(message, "extra", ()))
-    for name, default in _defaults(type(message)):
+    cached: type = type(message)
+    for name, default in _defaults(cached):
         value = getattr(message, name)
         if value != default and name != "extra":
             out[name] = _plain(value)
@@ -45,7 +46,8 @@ def parse(kind: type[Message], value: object, place: str = "") -> Message:
     place = place or kind.__name__
     if not isinstance(value, Mapping):
         raise Malformed(f"{place}: must be an object")
-    readers = _readers(kind)
+    cached: type = kind
+    readers = _readers(cached)
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, item in value.items():
