@@ -1,0 +1,1 @@
+"""Programs for developers: what `./dev` does, in the standard library alone."""

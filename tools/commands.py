@@ -1,0 +1,77 @@
+"""Other programs, run with their output kept for the moment when it is needed."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tools.trouble import Trouble
+
+# Debian gives ordinary users a PATH without the places where daemons and file system tools live.
+SYSTEM_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+TAIL_LINES: Final = 15
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with the system directories on PATH, and `extra`."""
+    path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_PATH}"
+    return {**os.environ, "PATH": path, **(extra or {})}
+
+
+def find(program: str) -> str | None:
+    """The full path of a program, or None."""
+    return shutil.which(program, path=environment()["PATH"])
+
+
+def run(
+    *argv: str | Path,
+    cwd: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+    hint: str = "",
+) -> str:
+    """Standard output of a program that must succeed; Trouble with the end of what it said."""
+    arguments = [str(word) for word in argv]
+    try:
+        ended = subprocess.run(
+            arguments,
+            cwd=cwd,
+            env=environment(extra),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Trouble(f"{arguments[0]} is not installed", hint=hint) from None
+    if ended.returncode:
+        said = tail(f"{ended.stdout}\n{ended.stderr}")
+        raise Trouble(f"{' '.join(arguments)} failed ({ended.returncode}):\n{said}", hint=hint)
+    return ended.stdout
+
+
+def tail(text: str) -> str:
+    """The last lines that say something, indented."""
+    spoken = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(f"    {line}" for line in spoken[-TAIL_LINES:])
+
+
+def is_root() -> bool:
+    """Whether packages can be installed and daemons started by us."""
+    return os.geteuid() == 0
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install Debian packages; Trouble that says what to type when we may not."""
+    command = f"apt-get install --no-install-recommends {' '.join(packages)}"
+    if not find("apt-get"):
+        raise Trouble(
+            f"these are missing: {', '.join(packages)}", hint="install them and try again"
+        )
+    if not is_root():
+        raise Trouble(f"these are missing: {', '.join(packages)}", hint=f"sudo {command}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", "-q", extra=quiet, hint="is the network up?")
+    run("apt-get", "install", "-qy", "--no-install-recommends", *packages, extra=quiet)
