@@ -1,0 +1,83 @@
+"""Who asks, and what they may. Only digests of secrets are compared, in constant time."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Literal
+
+from pathfinder.control.objects import Node, Token
+from pathfinder.control.state import State
+from pathfinder.model.errors import Forbidden, Unauthorized
+
+Verb = Literal["read", "write", "exec", "admin"]
+VERBS_OF_ROLE: dict[str, frozenset[str]] = {
+    "admin": frozenset({"read", "write", "exec", "admin"}),
+    "app": frozenset({"read", "write", "exec"}),
+    "reader": frozenset({"read"}),
+}
+HINT = "pass a token: pfi --token-file F, PFI_TOKEN, or pfi config set token-file F"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. `clusters` empty: all of them. `node` is set for a node's own credential."""
+
+    name: str
+    role: str
+    clusters: tuple[str, ...] = ()
+    node: str = ""
+
+    def require(self, verb: Verb, cluster: str = "") -> None:
+        """Forbidden unless the role has the verb and the scope the cluster."""
+        if verb not in VERBS_OF_ROLE.get(self.role, ()):
+            raise Forbidden(
+                f"{self.name} has the role {self.role}, which may not {verb} here",
+                hint="use a token with another role: pfi create token --role ...",
+            )
+        if self.clusters and cluster not in self.clusters:
+            raise Forbidden(
+                f"{self.name} is for the clusters {', '.join(self.clusters)}"
+                + (f", not {cluster}" if cluster else ", and this concerns all"),
+            )
+
+    def sees(self, cluster: str) -> bool:
+        """Whether lists show this principal things of `cluster`."""
+        return not self.clusters or cluster in self.clusters
+
+
+SYSTEM = Principal(name="pathfinder", role="admin")
+
+
+def digest(secret: str) -> str:
+    """What is stored of a secret: SHA-256 in hex. Secrets here are random and long, never chosen."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def same(left: str, right: str) -> bool:
+    """Whether two digests are equal, in time that does not depend on where they differ."""
+    return hmac.compare_digest(left, right)
+
+
+def authenticate(state: State, credential: str, now_ms: int) -> Principal:
+    """The principal of a credential text; Unauthorized without saying which part was wrong."""
+    kind, _, rest = credential.partition(".")
+    if kind == "pft":
+        identifier, _, secret = rest.partition(".")
+        token = state.get(Token, identifier)
+        if token and token.role != "join" and same(token.secret_digest, digest(secret)):
+            if token.expires_ms and now_ms > token.expires_ms:
+                raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
+            return Principal(
+                name=token.name or token.id, role=token.role, clusters=token.clusters
+            )
+    if kind == "pfn":
+        # From the right: a cluster's name may contain dots, a node's and a secret may not.
+        cluster, name, secret = ("..".split(".") + rest.rsplit(".", 2))[-3:]
+        node = state.get(Node, f"{cluster}/{name}")
+        if node and same(node.secret_digest, digest(secret)):
+            return Principal(
+                name=f"node {name}", role="node", clusters=(cluster,), node=node.key
+            )
+    raise Unauthorized(
+        "this credential is not known" if credential else "no credential was given", hint=HINT
+    )

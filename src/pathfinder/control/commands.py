@@ -1,0 +1,125 @@
+"""What can be asked of the state, as data. Secrets and hashes are made outside and passed in."""
+
+from typing import Any
+
+import msgspec
+
+from pathfinder.control.access import Principal
+from pathfinder.control.objects import Role
+from pathfinder.wire.messages import Registration
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """When a command is decided: wall clock for people, and a clock of durations."""
+
+    wall_ms: int
+    uptime_ms: int
+
+
+class Apply(msgspec.Struct, frozen=True, tag=True):
+    """Make the documents true, all of them or none."""
+
+    documents: tuple[dict[str, Any], ...]
+
+
+class Put(msgspec.Struct, frozen=True, tag=True):
+    """Make or change the one thing that a document describes; answers its view."""
+
+    document: dict[str, Any]
+
+
+class Delete(msgspec.Struct, frozen=True, tag=True):
+    """Let a thing go. `force`, for a node: a person confirms that it is dead."""
+
+    kind: str
+    cluster: str
+    name: str
+    force: bool = False
+
+
+class PatchNode(msgspec.Struct, frozen=True, tag=True):
+    """Change a node's labels (None removes one) and whether it takes new containers."""
+
+    cluster: str
+    name: str
+    labels: dict[str, str | None] | None = None
+    cordoned: bool | None = None
+
+
+class Scale(msgspec.Struct, frozen=True, tag=True):
+    """Change the number of replicas."""
+
+    cluster: str
+    name: str
+    replicas: int
+    min_available: int | None = None
+
+
+class Reschedule(msgspec.Struct, frozen=True, tag=True):
+    """Begin a new generation of a container, placed anew."""
+
+    cluster: str
+    name: str
+    reason: str = ""
+
+
+class PutCluster(msgspec.Struct, frozen=True, tag=True):
+    """Make a cluster, or set the password by which nodes may join it."""
+
+    name: str
+    password_hash: str | None = None
+
+
+class CreateToken(msgspec.Struct, frozen=True, tag=True):
+    """Remember a credential by the digest of its secret."""
+
+    id: str
+    role: Role
+    secret_digest: str
+    name: str = ""
+    clusters: tuple[str, ...] = ()
+    node: str = ""
+    expires_ms: int = 0
+
+
+class DeleteToken(msgspec.Struct, frozen=True, tag=True):
+    """Revoke a credential."""
+
+    id: str
+
+
+class Register(msgspec.Struct, frozen=True, tag=True):
+    """A node joins. `password_good`: the shell has checked the cluster's password."""
+
+    registration: Registration
+    peer: str = ""
+    password_good: bool = False
+
+
+Command = (
+    Apply
+    | Put
+    | Delete
+    | PatchNode
+    | Scale
+    | Reschedule
+    | PutCluster
+    | CreateToken
+    | DeleteToken
+    | Register
+)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A command with who asks and under which conditions.
+
+    idempotency_key: "" or the client's; then `request_digest` tells its requests apart.
+    if_match: the revision that the thing must have, or None.
+    """
+
+    principal: Principal
+    command: Command
+    idempotency_key: str = ""
+    request_digest: str = ""
+    if_match: int | None = None
+    dry_run: bool = False

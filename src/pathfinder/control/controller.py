@@ -1,0 +1,276 @@
+"""The whole of the conscious, without I/O: commands, exchanges and the clock's ticks in; changes out.
+
+The shell (or the simulation) appends each change to the journal before it lets anybody know of it,
+and takes it back with `State.revert` when the append fails.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from pathfinder.control import handlers, plans, reports
+from pathfinder.control.commands import Apply, Delete, Moment, PutCluster, Register, Request
+from pathfinder.control.life import Life, NodeLife
+from pathfinder.control.objects import Answered, Node, Thing
+from pathfinder.control.state import Change, State
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.workloads import settle
+from pathfinder.model.errors import Conflict, NotFound, PathfinderError, RevisionStale, TooMuch
+from pathfinder.wire.messages import Exchange, Reply, StreamRequest
+
+ANSWERED_MS: Final = 24 * 3600 * 1000
+ANSWERED_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command did and answers. `body` is JSON; `change` None: nothing needs to be stored."""
+
+    body: bytes
+    change: Change | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What an exchange did. `believed` False: it was stale or of another session.
+
+    lead_at_least: not 0 when the node has proved that this state came back from an old backup: the
+    shell leads again under at least this epoch, and recovers.
+    """
+
+    believed: bool
+    reply: Reply | None = None
+    change: Change | None = None
+    lead_at_least: int = 0
+
+
+class Controller:
+    """State and life of the platform, and everything that may happen to them."""
+
+    def __init__(self, state: State, *, epoch: int, incarnation: str, uptime_ms: int) -> None:
+        self.state = state
+        self.life = Life(epoch=epoch, incarnation=incarnation, began_ms=uptime_ms)
+        for node in state.all(Node):
+            self.life.node(node.key)
+            self._see(node)
+        self.life.recovering = bool(self.life.nodes)
+
+    def execute(self, request: Request, moment: Moment) -> Outcome:
+        """Decide and apply one command; PathfinderError leaves everything as it was."""
+        answered = self._answered_before(request)
+        if answered is not None:
+            return Outcome(body=answered.reply)
+        tx = self._transaction(moment, request.principal.name)
+        try:
+            self._check_revision(tx, request)
+            body = self._decide(tx, request, moment)
+        except PathfinderError:
+            tx.take_back()
+            raise
+        if request.dry_run:
+            tx.take_back()
+            return Outcome(body=body)
+        if request.idempotency_key:
+            self._remember(tx, request, body)
+        return Outcome(body=body, change=self._commit(tx))
+
+    def hear(self, node_key: str, request: Exchange, moment: Moment) -> Heard:
+        """Take a node's exchange: its lease, its report. `reply` only when it is not believed."""
+        node, life = self.state.get(Node, node_key), self.life
+        assert node is not None, "its credential was checked against the state"
+        if not reports.is_current(life, request):
+            restored = reports.proves_restore(life, self.state, request)
+            at_least = max(request.session.epoch, life.epoch) + 1 if restored else 0
+            return Heard(believed=False, reply=reports.hello(life, request), lead_at_least=at_least)
+        heard = life.node(node_key)
+        if request.session.sequence <= heard.sequence:
+            return Heard(believed=False, reply=reports.nothing(life, request))
+        heard.sequence, heard.heard_ms = request.session.sequence, moment.uptime_ms
+        if request.measurements is not None:
+            heard.measurements = request.measurements
+            heard.usage_by_slot = {use.slot: use for use in request.measurements.containers}
+        change = None
+        back = heard.status != "ready"
+        if back or reports.changes_something(self.state, node, heard, request):
+            change = self._report(node, request, moment, back=back)
+        heard.seen, heard.holding, heard.complete = (
+            request.seen,
+            request.holding,
+            request.complete,
+        )
+        return Heard(believed=True, change=change)
+
+    def answer(
+        self, node_key: str, request: Exchange, streams: tuple[StreamRequest, ...] = ()
+    ) -> Reply | None:
+        """The reply to an exchange that was believed, or None: park it until there is news."""
+        node = self.state.get(Node, node_key)
+        if node is None:
+            return reports.nothing(self.life, request)
+        return reports.answer(
+            self.state, self.life, self.life.node(node_key), node, request, streams
+        )
+
+    def nothing(self, request: Exchange) -> Reply:
+        """The reply at the heartbeat, or to an exchange that a newer one has replaced."""
+        return reports.nothing(self.life, request)
+
+    def tick(self, moment: Moment) -> Change | None:
+        """What the passing of time brings: silent nodes, the end of recovery, old answers."""
+        tx = self._transaction(moment, "pathfinder")
+        self._watch_nodes(tx, moment)
+        self._recover(tx)
+        for answered in list(self.state.all(Answered)):
+            # In order of insertion, so the first young one ends it.
+            if moment.wall_ms - answered.created_ms <= ANSWERED_MS:
+                break
+            tx.drop(answered)
+        return self._commit_settled(tx)
+
+    def revert(self, change: Change) -> None:
+        """Take back the newest change: it did not become durable."""
+        self.state.revert(change)
+        for key in change.nodes | {edit.key for edit in change.edits if edit.kind == Node.KIND}:
+            node = self.state.get(Node, key)
+            if node is not None:
+                self._see(node)
+
+    def _transaction(self, moment: Moment, who: str) -> Transaction:
+        return Transaction(self.state, now_ms=moment.wall_ms, who=who, epoch=self.life.epoch)
+
+    def _decide(self, tx: Transaction, request: Request, moment: Moment) -> bytes:
+        command, principal, life = request.command, request.principal, self.life
+        asked: tuple[Thing, ...]
+        if isinstance(command, Apply):
+            asked = handlers.apply(tx, life, principal, command)
+            return self._plan(tx, asked, dry_run=request.dry_run)
+        if isinstance(command, Register):
+            thing: Thing = handlers.register(tx, life, command)
+        elif isinstance(command, PutCluster):
+            principal.require("admin", command.name)
+            thing = handlers.put_cluster(tx, command.name, command.password_hash)
+        else:
+            thing = handlers.HANDLERS[type(command)](tx, life, principal, command)
+        if request.dry_run:
+            return self._plan(tx, (thing,), dry_run=True)
+        self._settle(tx)
+        if isinstance(command, Delete):
+            return msgspec.json.encode(handlers.view_of(tx, life, thing, moment.uptime_ms))
+        return msgspec.json.encode(handlers.view_of(tx, life, thing, moment.uptime_ms))
+
+    def _plan(self, tx: Transaction, asked: tuple[Thing, ...], *, dry_run: bool) -> bytes:
+        self._settle(tx)
+        return msgspec.json.encode(plans.plan(tx, self.life, asked=asked, dry_run=dry_run))
+
+    def _settle(self, tx: Transaction) -> None:
+        """Follow up what was touched; nodes that changed are shown to the scheduler first."""
+        for before, after in tx.changes():
+            if isinstance(after, Node):
+                self.life.node(after.key)
+                self._see(after)
+            elif isinstance(before, Node):
+                self.life.nodes.pop(before.key, None)
+        settle(tx, self.life)
+
+    def _see(self, node: Node) -> None:
+        self.state.fleet.set_node(node.key, reports.view_for_scheduler(node, self.life))
+
+    def _commit_settled(self, tx: Transaction) -> Change | None:
+        self._settle(tx)
+        return self._commit(tx)
+
+    def _commit(self, tx: Transaction) -> Change | None:
+        change = tx.finish()
+        if change is not None:
+            for key in change.nodes:
+                self.life.node(key).news = change.revision
+        return change
+
+    def _report(
+        self, node: Node, request: Exchange, moment: Moment, *, back: bool
+    ) -> Change | None:
+        tx = self._transaction(moment, f"node {node.name}")
+        if back:
+            self._set_status(tx, node, "ready")
+        reports.take(tx, self.life, node, request)
+        self._recover(tx)
+        return self._commit_settled(tx)
+
+    def _watch_nodes(self, tx: Transaction, moment: Moment) -> None:
+        for key, life in list(self.life.nodes.items()):
+            node = self.state.get(Node, key)
+            status = self.life.status_at(key, moment.uptime_ms)
+            if node is not None and status != life.status:
+                self._set_status(tx, node, status)
+
+    def _set_status(self, tx: Transaction, node: Node, status: str) -> None:
+        life: NodeLife = self.life.node(node.key)
+        before = life.status
+        assert status in ("new", "ready", "suspect", "lost")
+        life.status = status  # type: ignore[assignment]
+        self._see(node)
+        if status == "lost" or before == "lost" or (before == "new" and status == "ready"):
+            tx.event(status, kind="node", cluster=node.cluster, name=node.name)
+            for container in self.state.on_node(node.key):
+                if container.deployment:
+                    tx.deployments.add(container.group)
+        tx.place_all = tx.place_all or status == "ready"
+
+    def _recover(self, tx: Transaction) -> None:
+        """Recovery ends when every node has been heard, or has certainly lost its lease."""
+        life = self.life
+        if not life.recovering:
+            return
+        waited_for = [
+            key
+            for key, node in life.nodes.items()
+            if node.heard_ms is None and node.status != "lost"
+        ]
+        if waited_for:
+            return
+        life.recovering = False
+        tx.place_all = True
+        tx.deployments.update(self.state.containers_of_deployment)
+
+    def _check_revision(self, tx: Transaction, request: Request) -> None:
+        if request.if_match is None:
+            return
+        thing = handlers.if_match(tx, request.command)
+        if thing is None:
+            raise NotFound("there is nothing whose revision could match")
+        if thing.revision != request.if_match:
+            raise RevisionStale(
+                f"it is at revision {thing.revision}, not {request.if_match}",
+                hint="look at it again, and repeat the change on what is there now",
+                revision=thing.revision,
+            )
+
+    def _answered_before(self, request: Request) -> Answered | None:
+        if not request.idempotency_key or request.dry_run:
+            return None
+        answered = self.state.get(Answered, self._answered_key(request))
+        if answered is not None and answered.request_digest != request.request_digest:
+            raise Conflict(
+                "this idempotency key belongs to another request",
+                hint="use a new key for each new request",
+            )
+        return answered
+
+    def _remember(self, tx: Transaction, request: Request, body: bytes) -> None:
+        if self.state.count(Answered) >= ANSWERED_MAX:
+            raise TooMuch(
+                f"more than {ANSWERED_MAX} requests with an idempotency key in 24 hours",
+                hint="send requests without a key, or fewer of them",
+            )
+        tx.put(
+            Answered(
+                id=self._answered_key(request),
+                request_digest=request.request_digest,
+                reply=body,
+            )
+        )
+
+    @staticmethod
+    def _answered_key(request: Request) -> str:
+        return f"{request.principal.name}/{request.idempotency_key}"

@@ -1,0 +1,75 @@
+"""What is known of nodes but not stored: when they were last heard, what they hold, what they use.
+
+Lost with the process, on purpose: a new server hears every node, or outwaits its lease, before it
+starts or stops anything. Times are milliseconds of one clock that only measures durations.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pathfinder.wire.messages import (
+    HEARTBEAT_MS,
+    LEASE_MS,
+    ContainerUsage,
+    Holding,
+    Measurements,
+)
+
+# A lease is over for certain when it has run out on a clock that is this much slower than ours ...
+DRIFT: Final = 0.02
+# ... and what the agent does at its end has had time to happen.
+GRACE_MS: Final = 3_000
+OUTWAIT_MS: Final = int(LEASE_MS * (1 + 2 * DRIFT)) + GRACE_MS
+SUSPECT_MS: Final = 2 * HEARTBEAT_MS + 500
+
+NodeStatus = Literal["new", "ready", "suspect", "lost"]
+
+
+@dataclass(slots=True)
+class NodeLife:
+    """One node, as this life of the server has heard it."""
+
+    heard_ms: int | None = None
+    sequence: int = -1
+    seen: int = 0
+    complete_at: int | None = None  # revision of the first complete answer of this session
+    complete: bool = False
+    news: int = 0  # revision of the newest change to its assignments
+    status: NodeStatus = "new"
+    holding: tuple[Holding, ...] = ()
+    measurements: Measurements | None = None
+    usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
+
+
+class Life:
+    """All nodes, and whether the server is still recovering."""
+
+    def __init__(self, *, epoch: int, incarnation: str, began_ms: int) -> None:
+        self.epoch = epoch
+        self.incarnation = incarnation
+        self.began_ms = began_ms
+        self.recovering = True
+        self.restored = False
+        self.nodes: dict[str, NodeLife] = {}
+
+    def node(self, key: str) -> NodeLife:
+        """A node's life, begun when first asked for."""
+        life = self.nodes.get(key)
+        if life is None:
+            life = self.nodes[key] = NodeLife()
+        return life
+
+    def status(self, key: str) -> NodeStatus:
+        """new: not heard in this life of the server; suspect: late; lost: its lease is over."""
+        life = self.nodes.get(key)
+        return life.status if life else "new"
+
+    def status_at(self, key: str, now_ms: int) -> NodeStatus:
+        """What a node's status is by the clock."""
+        life = self.node(key)
+        if life.heard_ms is None:
+            return "lost" if now_ms - self.began_ms > OUTWAIT_MS else "new"
+        silent_ms = now_ms - life.heard_ms
+        if silent_ms > OUTWAIT_MS:
+            return "lost"
+        return "suspect" if silent_ms > SUSPECT_MS else "ready"

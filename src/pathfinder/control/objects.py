@@ -1,0 +1,261 @@
+"""What the state is made of: immutable records, one per thing, each with the revision that made it.
+
+Structs rather than dataclasses here: a million of them must load in seconds, and the journal and
+the snapshot encode them as they are. `extra` keeps fields that a newer version has written.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from pathfinder.model.definitions import ContainerSpec
+from pathfinder.model.names import replica_name
+from pathfinder.model.phases import Phase
+from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.wire.messages import Facts
+
+Role = Literal["admin", "app", "reader", "join"]
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Base: `revision` is the state's revision at the last change of this thing."""
+
+    KIND: ClassVar[str] = ""
+    revision: int = 0
+    created_ms: int = 0
+    extra: dict[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """Unique among things of this kind."""
+        raise NotImplementedError
+
+
+class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A set of nodes and what runs on them. `password_hash`: argon2id, "" when none is set."""
+
+    KIND: ClassVar[str] = "cluster"
+    name: str
+    password_hash: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name."""
+        return self.name
+
+
+class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A machine. `granted` is what the operator allows, over what `facts` report.
+
+    `orphans`: slots that the node holds and that this state, restored from an older backup, does
+    not know: left alone until a person decides.
+    """
+
+    KIND: ClassVar[str] = "node"
+    cluster: str
+    name: str
+    secret_digest: str
+    labels: dict[str, str] = {}
+    cordoned: bool = False
+    address: str = ""
+    granted: Resources = NOTHING
+    facts: Facts = Facts()
+    runtime_error: str = ""
+    orphans: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """cluster/name."""
+        return f"{self.cluster}/{self.name}"
+
+    def capacity(self) -> Resources:
+        """What containers may use: granted by the operator, else what the node reports."""
+        return Resources(
+            cpu_millis=self.granted.cpu_millis or self.facts.cpu_millis,
+            memory_mib=self.granted.memory_mib or self.facts.memory_mib,
+            disk_mib=self.granted.disk_mib or self.facts.disk_mib,
+            processes=self.granted.processes,
+        )
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A generation on its way out of a node: counted there until the node, having seen `revision`,
+    no longer holds it.
+    """
+
+    node: str
+    generation: int
+    resources: Resources
+    group: str = ""
+    revision: int
+
+
+class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One container, single or a replica. At most one generation is current (`node`, `phase`);
+    earlier ones are in `leaving`. `wanted` False: it goes when its last copy has gone.
+    """
+
+    KIND: ClassVar[str] = "container"
+    cluster: str
+    name: str
+    spec: ContainerSpec
+    digest: str
+    labels: dict[str, str] = {}
+    deployment: str = ""
+    ordinal: int = 0
+    generation: int = 1
+    phase: Phase = Phase.PENDING
+    node: str = ""
+    assigned: int = 0
+    leaving: tuple[Copy, ...] = ()
+    wanted: bool = True
+    ready: bool = False
+    addresses: tuple[str, ...] = ()
+    started_ms: int = 0
+    restarts: int = 0
+    changed_ms: int = 0
+    why: str = ""
+    hint: str = ""
+    error_code: str = ""
+    explanation: dict[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """cluster/name."""
+        return f"{self.cluster}/{self.name}"
+
+    @property
+    def group(self) -> str:
+        """cluster/deployment, or "" for a single container."""
+        return f"{self.cluster}/{self.deployment}" if self.deployment else ""
+
+    @property
+    def node_key(self) -> str:
+        """cluster/node of the current generation, or ""."""
+        return f"{self.cluster}/{self.node}" if self.node else ""
+
+
+class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Numbered replicas of one definition. `wanted` False: it goes when its last replica has."""
+
+    KIND: ClassVar[str] = "deployment"
+    cluster: str
+    name: str
+    replicas: int
+    min_available: int
+    spec: ContainerSpec
+    digest: str
+    labels: dict[str, str] = {}
+    wanted: bool = True
+    blocked: str = ""
+    changed_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        """cluster/name."""
+        return f"{self.cluster}/{self.name}"
+
+    def replica(self, ordinal: int) -> str:
+        """The name of one replica."""
+        return replica_name(self.name, ordinal)
+
+
+class Remote(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Where images come from besides the nodes themselves."""
+
+    KIND: ClassVar[str] = "remote"
+    cluster: str
+    name: str
+    server: str
+    protocol: Literal["daemon", "simplestreams"] = "daemon"
+    certificate: str = ""
+
+    @property
+    def key(self) -> str:
+        """cluster/name."""
+        return f"{self.cluster}/{self.name}"
+
+
+class Image(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A name that definitions may use for an image: what it stands for, and for which kind."""
+
+    KIND: ClassVar[str] = "image"
+    cluster: str
+    name: str
+    alias: str = ""
+    fingerprint: str = ""
+    remote: str = ""
+    kind: Literal["system", "application"] = "system"
+
+    @property
+    def key(self) -> str:
+        """cluster/name."""
+        return f"{self.cluster}/{self.name}"
+
+
+class Token(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A credential. Only the SHA-256 of its secret is kept. `clusters` empty: all of them.
+
+    A join token is used once: `used_by` is then the digest of the node secret that came with it, so
+    that the same node may repeat a registration whose answer it missed.
+    """
+
+    KIND: ClassVar[str] = "token"
+    id: str
+    role: Role
+    secret_digest: str
+    name: str = ""
+    clusters: tuple[str, ...] = ()
+    node: str = ""
+    expires_ms: int = 0
+    used_by: str = ""
+    created_by: str = ""
+
+    @property
+    def key(self) -> str:
+        """The identifier."""
+        return self.id
+
+
+class Answered(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What was answered to a request with an idempotency key, so that a repetition gets the same."""
+
+    KIND: ClassVar[str] = "answered"
+    id: str
+    request_digest: str
+    reply: bytes
+
+    @property
+    def key(self) -> str:
+        """principal/idempotency key."""
+        return self.id
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Something happened, why, and who asked. Part of the change that made it happen.
+
+    kind, cluster, name: of the thing concerned. node: where, for containers.
+    """
+
+    revision: int
+    index: int  # position among the events of this revision
+    time_ms: int
+    kind: str
+    name: str
+    action: str
+    cluster: str = ""
+    node: str = ""
+    why: str = ""
+    who: str = ""
+
+
+THINGS: tuple[type[Thing], ...] = (
+    Cluster,
+    Node,
+    Container,
+    Deployment,
+    Remote,
+    Image,
+    Token,
+    Answered,
+)

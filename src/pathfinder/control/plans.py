@@ -1,0 +1,152 @@
+"""What a command changes, in words: for `plan`, `apply` and dry runs. Read off the edits themselves."""
+
+from pathfinder.control.life import Life
+from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
+from pathfinder.control.state import State
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.views import Action, Plan, PlanItem
+from pathfinder.control.workloads import steps_of
+from pathfinder.model.definitions import ContainerSpec
+
+ORDER = ("cluster", "remote", "image", "node", "token", "deployment", "container")
+SHOWN = frozenset(ORDER)
+
+
+def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool) -> Plan:
+    """The plan of a transaction; `asked` adds what was named and needs no change."""
+    edits = [
+        (before, after)
+        for before, after in tx.changes()
+        if (after or before) is not None and before is not after
+    ]
+    items = [
+        item(tx.state, before, after)
+        for before, after in edits
+        if (thing := after or before) is not None and thing.KIND in SHOWN
+    ]
+    touched = {(each.kind, each.cluster, each.name) for each in items}
+    for thing in asked:
+        if (thing.KIND, *_where(thing)) not in touched:
+            items.append(_item(thing, "unchanged"))
+    deployments = {key for kind, key in _named(asked, edits) if kind == Deployment.KIND}
+    for key in sorted(deployments):
+        items.extend(_later(tx.state, life, key, touched))
+    items.sort(key=lambda each: (ORDER.index(each.kind), each.cluster, each.name))
+    return Plan(
+        dry_run=dry_run,
+        revision=tx.revision if edits else tx.state.revision,
+        changes=tuple(items),
+    )
+
+
+def item(state: State, before: Thing | None, after: Thing | None) -> PlanItem:
+    """One edit as an item of a plan."""
+    thing = after or before
+    assert thing is not None
+    if isinstance(after, Container):
+        return _container_item(state, before if isinstance(before, Container) else None, after)
+    if isinstance(after, Deployment):
+        warnings = (after.blocked,) if after.blocked else ()
+        action: Action = "create" if before is None else "change" if after.wanted else "delete"
+        return _item(thing, action, warnings=warnings)
+    if after is None:
+        return _item(thing, "delete")
+    return _item(thing, "create" if before is None else "change")
+
+
+def _container_item(state: State, before: Container | None, after: Container) -> PlanItem:
+    if before is None:
+        missing = _image_warning(state, after)
+        return _item(after, "create", node=after.node, why=after.why, warnings=missing)
+    if not after.wanted:
+        return _item(after, "delete", node=before.node, why=after.why)
+    if after.generation != before.generation:
+        lost = (
+            ("its root disk is discarded: it is STATEFUL",)
+            if before.spec.type == "STATEFUL" and before.node
+            else ()
+        )
+        return _item(
+            after,
+            "replace",
+            node=after.node or before.node,
+            why=after.why,
+            warnings=lost + _image_warning(state, after),
+        )
+    if after.node and not before.node:
+        return _item(after, "place", node=after.node, why=after.why)
+    if len(after.leaving) < len(before.leaving):
+        return _item(after, "release", node=after.node, why=after.why)
+    return _item(after, "change", node=after.node, why=after.why)
+
+
+def _later(
+    state: State, life: Life, key: str, touched: set[tuple[str, str, str]]
+) -> list[PlanItem]:
+    """The replicas of a deployment whose turn to be replaced has not come."""
+    deployment = state.get(Deployment, key)
+    if deployment is None or not deployment.wanted:
+        return []
+    replicas = state.replicas(key)
+    steps = steps_of(replicas, deployment, life)
+    return [
+        _item(
+            container,
+            "wait",
+            node=container.node,
+            why=steps.blocked or steps.waiting or "is replaced when its turn comes",
+        )
+        for container in replicas
+        if container.wanted
+        and container.digest != deployment.digest
+        and (container.KIND, container.cluster, container.name) not in touched
+    ]
+
+
+def _image_warning(state: State, container: Container) -> tuple[str, ...]:
+    """An image that no node of the cluster has locally is said at once, not found out later."""
+    spec: ContainerSpec = container.spec
+    alias = spec.image.alias
+    if not alias or spec.image.remote or state.get(Image, f"{container.cluster}/{alias}"):
+        return ()
+    nodes = [node for node in state.all(Node) if node.cluster == container.cluster]
+    known = sorted({image for node in nodes for image in node.facts.images})
+    if not nodes or alias in known:
+        return ()
+    have = ", ".join(known[:8]) or "none"
+    return (f"no node has an image {alias!r} in its local store; there are: {have}",)
+
+
+def _named(
+    asked: tuple[Thing, ...], edits: list[tuple[Thing | None, Thing | None]]
+) -> set[tuple[str, str]]:
+    things = [*asked, *(after for _, after in edits)]
+    return {(thing.KIND, thing.key) for thing in things if thing is not None}
+
+
+def _where(thing: Thing) -> tuple[str, str]:
+    if isinstance(thing, (Container, Deployment, Image, Node, Remote)):
+        return thing.cluster, thing.name
+    if isinstance(thing, Token):
+        return "", thing.name or thing.id
+    return "", thing.key
+
+
+def _item(
+    thing: Thing,
+    action: Action,
+    *,
+    node: str = "",
+    why: str = "",
+    warnings: tuple[str, ...] = (),
+) -> PlanItem:
+    cluster, name = _where(thing)
+    return PlanItem(
+        kind=thing.KIND,
+        cluster=cluster,
+        name=name,
+        action=action,
+        node=node,
+        why=why,
+        warnings=warnings,
+    )

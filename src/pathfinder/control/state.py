@@ -1,0 +1,149 @@
+"""The state: things by kind and key, with the indexes that decisions need.
+
+Every edit goes through `_set`, forward and backward, so that the indexes (and the scheduler's
+columns, which are one of them) cannot drift from the things.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from pathfinder.control.objects import THINGS, Container, Event, Node, Thing
+from pathfinder.model.phases import Phase
+from pathfinder.scheduler.fleet import Fleet
+
+T = TypeVar("T", bound=Thing)
+EVENTS_MAX: Final = 20_000  # kept in memory; older ones are in the journal
+
+
+class Edit(msgspec.Struct, frozen=True, gc=False):
+    """One thing before and after; None: absent."""
+
+    kind: str
+    key: str
+    before: Thing | None
+    after: Thing | None
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """What one command did: the revision it made, its edits and events, and the nodes concerned."""
+
+    revision: int
+    edits: tuple[Edit, ...]
+    events: tuple[Event, ...]
+    nodes: frozenset[str] = frozenset()
+
+
+class State:
+    """Everything the platform knows durably. Mutated only by `apply`, `revert` and transactions."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.things: dict[str, dict[str, Thing]] = {kind.KIND: {} for kind in THINGS}
+        self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self.fleet = Fleet()
+        self.containers_of_deployment: dict[str, set[str]] = {}
+        self.containers_of_node: dict[str, set[str]] = {}
+        self.pending: set[str] = set()
+
+    def get(self, kind: type[T], key: str) -> T | None:
+        """One thing, or None."""
+        thing = self.things[kind.KIND].get(key)
+        assert thing is None or isinstance(thing, kind)
+        return thing
+
+    def all(self, kind: type[T]) -> Iterator[T]:
+        """All things of a kind, in no promised order."""
+        for thing in self.things[kind.KIND].values():
+            assert isinstance(thing, kind)
+            yield thing
+
+    def count(self, kind: type[Thing]) -> int:
+        """How many things of a kind there are."""
+        return len(self.things[kind.KIND])
+
+    def containers(self, keys: Iterable[str]) -> list[Container]:
+        """Containers of an index, ordered by key."""
+        table = self.things[Container.KIND]
+        found = [table[key] for key in sorted(keys)]
+        return [thing for thing in found if isinstance(thing, Container)]
+
+    def replicas(self, deployment_key: str) -> list[Container]:
+        """The containers of one deployment, ordered by name."""
+        return self.containers(self.containers_of_deployment.get(deployment_key, ()))
+
+    def on_node(self, node_key: str) -> list[Container]:
+        """The containers that count on a node, as current or as leaving, ordered by name."""
+        return self.containers(self.containers_of_node.get(node_key, ()))
+
+    def apply(self, change: Change) -> None:
+        """Make a change that was decided on the state as it is."""
+        assert change.revision == self.revision + 1, (change.revision, self.revision)
+        for edit in change.edits:
+            self.set(edit.kind, edit.key, edit.after)
+        self.events.extend(change.events)
+        self.revision = change.revision
+
+    def revert(self, change: Change) -> None:
+        """Take back the newest change, which did not become durable."""
+        assert change.revision == self.revision, (change.revision, self.revision)
+        for edit in reversed(change.edits):
+            self.set(edit.kind, edit.key, edit.before)
+        for _ in change.events:
+            # With a full ring the oldest events have gone already; they are in the journal.
+            if self.events and self.events[-1].revision == change.revision:
+                self.events.pop()
+        self.revision -= 1
+
+    def set(self, kind: str, key: str, after: Thing | None) -> None:
+        """Put or remove one thing, keeping the indexes. For transactions and loading only."""
+        table = self.things[kind]
+        before = table.get(key)
+        if kind == Container.KIND:
+            if isinstance(before, Container):
+                self._unindex(before)
+            if isinstance(after, Container):
+                self._index(after)
+        if after is None:
+            table.pop(key, None)
+            if kind == Node.KIND:
+                self.fleet.remove_node(key)
+        else:
+            table[key] = after
+
+    def _index(self, container: Container) -> None:
+        key = container.key
+        if container.deployment:
+            self.containers_of_deployment.setdefault(container.group, set()).add(key)
+        if container.node:
+            self.containers_of_node.setdefault(container.node_key, set()).add(key)
+            self.fleet.reserve(container.node_key, container.spec.resources, container.group)
+        for copy in container.leaving:
+            node_key = f"{container.cluster}/{copy.node}"
+            self.containers_of_node.setdefault(node_key, set()).add(key)
+            self.fleet.reserve(node_key, copy.resources, copy.group)
+        if container.wanted and container.phase == Phase.PENDING and not container.leaving:
+            self.pending.add(key)
+
+    def _unindex(self, container: Container) -> None:
+        key = container.key
+        if container.deployment:
+            _discard(self.containers_of_deployment, container.group, key)
+        if container.node:
+            _discard(self.containers_of_node, container.node_key, key)
+            self.fleet.release(container.node_key, container.spec.resources, container.group)
+        for copy in container.leaving:
+            node_key = f"{container.cluster}/{copy.node}"
+            _discard(self.containers_of_node, node_key, key)
+            self.fleet.release(node_key, copy.resources, copy.group)
+        self.pending.discard(key)
+
+
+def _discard(index: dict[str, set[str]], of: str, key: str) -> None:
+    keys = index.get(of)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[of]

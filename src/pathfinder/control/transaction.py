@@ -1,0 +1,119 @@
+"""One command's edits: seen at once by the rest of the command, coalesced into one Change."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from pathfinder.control.objects import Event, Thing
+from pathfinder.control.state import Change, Edit, State
+from pathfinder.model.errors import NotFound
+
+T = TypeVar("T", bound=Thing)
+
+
+class Transaction:
+    """Edits the state in place and remembers how to take it all back.
+
+    now_ms: wall clock of the shell, for people. who: the principal, for the audit.
+    """
+
+    def __init__(self, state: State, *, now_ms: int, who: str, epoch: int) -> None:
+        self.state = state
+        self.now_ms = now_ms
+        self.who = who
+        self.epoch = epoch
+        self.revision = state.revision + 1
+        self.nodes: set[str] = set()
+        self.deployments: set[str] = set()
+        self.placing: set[str] = set()
+        self.place_all = False
+        self._edits: dict[tuple[str, str], tuple[Thing | None, Thing | None]] = {}
+        self._events: list[Event] = []
+
+    def need(self, kind: type[T], key: str) -> T:
+        """One thing, or NotFound with the way to see what there is."""
+        thing = self.state.get(kind, key)
+        if thing is None:
+            word = kind.KIND
+            raise NotFound(
+                f"there is no {word} {key.rpartition('/')[2]!r}"
+                + (f" in cluster {key.partition('/')[0]!r}" if "/" in key else ""),
+                hint=f"pfi get {word}s",
+            )
+        return thing
+
+    def put(self, thing: T) -> T:
+        """Make or replace a thing; it carries this transaction's revision from now on."""
+        made = msgspec.structs.replace(
+            thing, revision=self.revision, created_ms=thing.created_ms or self.now_ms
+        )
+        self._set(thing.KIND, thing.key, made)
+        return made
+
+    def drop(self, thing: Thing) -> None:
+        """Remove a thing."""
+        self._set(thing.KIND, thing.key, None)
+
+    def event(
+        self,
+        action: str,
+        *,
+        kind: str,
+        name: str,
+        cluster: str = "",
+        node: str = "",
+        why: str = "",
+    ) -> None:
+        """Say that something happened; part of the same append."""
+        self._events.append(
+            Event(
+                revision=self.revision,
+                index=len(self._events),
+                time_ms=self.now_ms,
+                kind=kind,
+                cluster=cluster,
+                name=name,
+                node=node,
+                action=action,
+                why=why,
+                who=self.who,
+            )
+        )
+
+    def is_empty(self) -> bool:
+        """Whether nothing has been edited and nothing happened."""
+        return not self._edits and not self._events
+
+    def finish(self) -> Change | None:
+        """The change, which stays applied; None when there was nothing to do."""
+        if self.is_empty():
+            return None
+        edits = tuple(
+            Edit(kind, key, before, after)
+            for (kind, key), (before, after) in self._edits.items()
+            if before is not after
+        )
+        change = Change(self.revision, edits, tuple(self._events), frozenset(self.nodes))
+        self.state.events.extend(change.events)
+        self.state.revision = self.revision
+        return change
+
+    def take_back(self) -> None:
+        """Undo every edit: the command failed, or was a dry run."""
+        for (kind, key), (before, _) in reversed(self._edits.items()):
+            self.state.set(kind, key, before)
+        self._edits.clear()
+        self._events.clear()
+
+    def _set(self, kind: str, key: str, after: Thing | None) -> None:
+        before, _ = self._edits.get((kind, key), (self.state.things[kind].get(key), None))
+        self._edits[(kind, key)] = (before, after)
+        self.state.set(kind, key, after)
+
+    def changes(self) -> list[tuple[Thing | None, Thing | None]]:
+        """Before and after of each thing touched so far, for plans."""
+        return list(self._edits.values())
+
+
+Handler = Callable[[Transaction], object]

@@ -1,0 +1,382 @@
+"""Things as the API shows them. Field names are those of tables, pages and CLI columns."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from pathfinder.control.life import Life
+from pathfinder.control.objects import (
+    Cluster,
+    Container,
+    Deployment,
+    Image,
+    Node,
+    Remote,
+    Token,
+)
+from pathfinder.control.state import State
+from pathfinder.control.workloads import is_ready, steps_of
+from pathfinder.model.resources import Resources
+from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
+
+Action = Literal[
+    "create", "change", "replace", "delete", "place", "release", "wait", "unchanged"
+]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Base of all views."""
+
+
+class LeavingView(View, frozen=True, kw_only=True, gc=False):
+    """A generation that its node has not let go of yet."""
+
+    node: str
+    generation: int
+
+
+class ContainerView(View, frozen=True, kw_only=True, gc=False):
+    """One container: what is wanted, where it is, how it is, and why."""
+
+    kind: Literal["Container"] = "Container"
+    cluster: str
+    name: str
+    labels: dict[str, str]
+    deployment: str
+    ordinal: int
+    generation: int
+    phase: str
+    ready: bool
+    node: str
+    ipaddress: str | None
+    addresses: tuple[str, ...]
+    image: str
+    spec: dict[str, Any]
+    digest: str
+    restarts: int
+    started_ms: int
+    created_ms: int
+    changed_ms: int
+    revision: int
+    wanted: bool
+    why: str
+    hint: str
+    error_code: str
+    explanation: dict[str, Any] | None
+    leaving: tuple[LeavingView, ...]
+    usage: ContainerUsage | None
+
+
+class NodeView(View, frozen=True, kw_only=True, gc=False):
+    """One node: what it has, what is reserved, what it uses, when it was last heard."""
+
+    kind: Literal["Node"] = "Node"
+    cluster: str
+    name: str
+    status: str
+    labels: dict[str, str]
+    cordoned: bool
+    address: str
+    capacity: Resources
+    reserved: Resources
+    containers: int
+    runtime_error: str
+    orphans: tuple[str, ...]
+    facts: Facts
+    usage: Measurements | None
+    heard_ms_ago: int | None
+    created_ms: int
+    revision: int
+
+
+class DeploymentView(View, frozen=True, kw_only=True, gc=False):
+    """One deployment: what is wanted, how far it is, and what holds it up."""
+
+    kind: Literal["Deployment"] = "Deployment"
+    cluster: str
+    name: str
+    labels: dict[str, str]
+    replicas: int
+    min_available: int
+    current: int
+    updated: int
+    ready: int
+    progress: str
+    blocked: str
+    wanted: bool
+    spec: dict[str, Any]
+    digest: str
+    created_ms: int
+    changed_ms: int
+    revision: int
+
+
+class ClusterView(View, frozen=True, kw_only=True, gc=False):
+    """One cluster and how many things it has."""
+
+    kind: Literal["Cluster"] = "Cluster"
+    name: str
+    nodes: int
+    deployments: int
+    containers: int
+    has_password: bool
+    created_ms: int
+    revision: int
+
+
+class ImageView(View, frozen=True, kw_only=True, gc=False):
+    """A name for an image. `nodes`: those that have it in their local store."""
+
+    kind: Literal["Image"] = "Image"
+    cluster: str
+    name: str
+    alias: str
+    fingerprint: str
+    remote: str
+    kind_of_image: str
+    nodes: tuple[str, ...]
+    named: bool
+    created_ms: int
+    revision: int
+
+
+class RemoteView(View, frozen=True, kw_only=True, gc=False):
+    """Where images come from."""
+
+    kind: Literal["Remote"] = "Remote"
+    cluster: str
+    name: str
+    server: str
+    protocol: str
+    certificate: str
+    created_ms: int
+    revision: int
+
+
+class TokenView(View, frozen=True, kw_only=True, gc=False):
+    """A credential, without its secret."""
+
+    kind: Literal["Token"] = "Token"
+    id: str
+    name: str
+    role: str
+    clusters: tuple[str, ...]
+    node: str
+    used: bool
+    expires_ms: int
+    created_by: str
+    created_ms: int
+    revision: int
+
+
+class PlanItem(View, frozen=True, kw_only=True, gc=False):
+    """One thing that a request changes, or would change."""
+
+    kind: str
+    cluster: str
+    name: str
+    action: Action
+    node: str = ""
+    why: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Plan(View, frozen=True, kw_only=True, gc=False):
+    """Everything that a request changes at once, or with `dry_run` would change."""
+
+    dry_run: bool
+    revision: int
+    changes: tuple[PlanItem, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def container_view(state: State, life: Life, container: Container) -> ContainerView:
+    """A container as the API shows it."""
+    node = container.node or (container.leaving[-1].node if container.leaving else "")
+    ready = is_ready(container, life)
+    why = container.why
+    if container.ready and not ready:
+        why = f"its node {container.node} is lost: not heard since its lease ended"
+    return ContainerView(
+        cluster=container.cluster,
+        name=container.name,
+        labels=container.labels,
+        deployment=container.deployment,
+        ordinal=container.ordinal,
+        generation=container.generation,
+        phase=container.phase.name,
+        ready=ready,
+        node=node,
+        ipaddress=container.addresses[0] if container.addresses else None,
+        addresses=container.addresses,
+        image=container.spec.image.text(),
+        spec=container.spec.document(),
+        digest=container.digest,
+        restarts=container.restarts,
+        started_ms=container.started_ms,
+        created_ms=container.created_ms,
+        changed_ms=container.changed_ms,
+        revision=container.revision,
+        wanted=container.wanted,
+        why=why,
+        hint=container.hint,
+        error_code=container.error_code,
+        explanation=container.explanation or None,
+        leaving=tuple(
+            LeavingView(node=copy.node, generation=copy.generation) for copy in container.leaving
+        ),
+        usage=_usage(life, container),
+    )
+
+
+def _usage(life: Life, container: Container) -> ContainerUsage | None:
+    node = life.nodes.get(container.node_key) if container.node else None
+    return node.usage_by_slot.get(container.name) if node else None
+
+
+def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
+    """A node as the API shows it."""
+    heard = life.nodes.get(node.key)
+    return NodeView(
+        cluster=node.cluster,
+        name=node.name,
+        status=life.status(node.key),
+        labels=node.labels,
+        cordoned=node.cordoned,
+        address=node.address,
+        capacity=node.capacity(),
+        reserved=state.fleet.used(node.key),
+        containers=state.fleet.count(node.key),
+        runtime_error=node.runtime_error,
+        orphans=node.orphans,
+        facts=node.facts,
+        usage=heard.measurements if heard else None,
+        heard_ms_ago=uptime_ms - heard.heard_ms if heard and heard.heard_ms is not None else None,
+        created_ms=node.created_ms,
+        revision=node.revision,
+    )
+
+
+def deployment_view(state: State, life: Life, deployment: Deployment) -> DeploymentView:
+    """A deployment as the API shows it."""
+    replicas = state.replicas(deployment.key)
+    wanted = [container for container in replicas if container.wanted]
+    progress = (
+        steps_of(replicas, deployment, life).progress
+        if deployment.wanted
+        else f"deleting: {len(replicas)} replicas left"
+    )
+    return DeploymentView(
+        cluster=deployment.cluster,
+        name=deployment.name,
+        labels=deployment.labels,
+        replicas=deployment.replicas,
+        min_available=deployment.min_available,
+        current=len(wanted),
+        updated=sum(container.digest == deployment.digest for container in wanted),
+        ready=sum(is_ready(container, life) for container in wanted),
+        progress=progress,
+        blocked=deployment.blocked,
+        wanted=deployment.wanted,
+        spec=deployment.spec.document(),
+        digest=deployment.digest,
+        created_ms=deployment.created_ms,
+        changed_ms=deployment.changed_ms,
+        revision=deployment.revision,
+    )
+
+
+def cluster_view(state: State, cluster: Cluster) -> ClusterView:
+    """A cluster as the API shows it."""
+
+    def count(kind: type[Node | Deployment | Container]) -> int:
+        return sum(thing.cluster == cluster.name for thing in state.all(kind))
+
+    return ClusterView(
+        name=cluster.name,
+        nodes=count(Node),
+        deployments=count(Deployment),
+        containers=count(Container),
+        has_password=bool(cluster.password_hash),
+        created_ms=cluster.created_ms,
+        revision=cluster.revision,
+    )
+
+
+def image_views(state: State, cluster: str) -> list[ImageView]:
+    """The named images of a cluster, and the aliases that its nodes have in their local stores."""
+    nodes_of: dict[str, list[str]] = {}
+    for node in sorted(state.all(Node), key=lambda node: node.key):
+        if node.cluster == cluster:
+            for alias in node.facts.images:
+                nodes_of.setdefault(alias, []).append(node.name)
+    named = {image.name: image for image in state.all(Image) if image.cluster == cluster}
+    views = [image_view(state, image) for image in named.values()]
+    views += [
+        ImageView(
+            cluster=cluster,
+            name=alias,
+            alias=alias,
+            fingerprint="",
+            remote="",
+            kind_of_image="",
+            nodes=tuple(names),
+            named=False,
+            created_ms=0,
+            revision=0,
+        )
+        for alias, names in nodes_of.items()
+        if alias not in named
+    ]
+    return sorted(views, key=lambda view: view.name)
+
+
+def image_view(state: State, image: Image) -> ImageView:
+    """A named image as the API shows it."""
+    nodes = sorted(
+        node.name
+        for node in state.all(Node)
+        if node.cluster == image.cluster and image.alias and image.alias in node.facts.images
+    )
+    return ImageView(
+        cluster=image.cluster,
+        name=image.name,
+        alias=image.alias,
+        fingerprint=image.fingerprint,
+        remote=image.remote,
+        kind_of_image=image.kind,
+        nodes=tuple(nodes),
+        named=True,
+        created_ms=image.created_ms,
+        revision=image.revision,
+    )
+
+
+def remote_view(remote: Remote) -> RemoteView:
+    """A remote as the API shows it."""
+    return RemoteView(
+        cluster=remote.cluster,
+        name=remote.name,
+        server=remote.server,
+        protocol=remote.protocol,
+        certificate=remote.certificate,
+        created_ms=remote.created_ms,
+        revision=remote.revision,
+    )
+
+
+def token_view(token: Token) -> TokenView:
+    """A token as the API shows it."""
+    return TokenView(
+        id=token.id,
+        name=token.name,
+        role=token.role,
+        clusters=token.clusters,
+        node=token.node,
+        used=bool(token.used_by),
+        expires_ms=token.expires_ms,
+        created_by=token.created_by,
+        created_ms=token.created_ms,
+        revision=token.revision,
+    )
+
