@@ -1,0 +1,218 @@
+"""HTTP/1.1 to a daemon over connections that are kept: bounded in number, time and size.
+
+    HttpFailure
+    ├── CannotConnect   the request was certainly not sent
+    ├── AnswerLost      it was sent, and no complete answer came: it may have happened
+    └── AnswerTooLarge  the answer is above its bound; the request has happened
+
+A connection that the daemon closed while it was idle is noticed before it is used again. A GET
+whose connection breaks is repeated once on a fresh one; nothing else is ever repeated, because a
+daemon that dies after it has begun would then do it twice.
+"""
+
+import http.client
+import select
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+CONNECTIONS_MAX: Final = 16
+CONNECT_S_MAX: Final = 5.0
+ANSWER_BYTES_MAX: Final = 64 << 20
+CHUNK_BYTES: Final = 1 << 16
+
+
+class HttpFailure(Exception):
+    """Base of what can go wrong between here and the daemon: raise a subclass."""
+
+
+class CannotConnect(HttpFailure):
+    """The request was certainly not sent."""
+
+
+class AnswerLost(HttpFailure):
+    """The request was sent and no complete answer came: it may have happened."""
+
+
+class AnswerTooLarge(HttpFailure):
+    """The answer is above its bound."""
+
+
+class Endpoint(Protocol):
+    """Where a daemon listens."""
+
+    @property
+    def host(self) -> str:
+        """What the Host header says."""
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """A new connection, ready for bytes; OSError when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnixEndpoint:
+    """A daemon's UNIX socket."""
+
+    path: str
+
+    @property
+    def host(self) -> str:
+        """Any name will do on a UNIX socket."""
+        return "localhost"
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """A new connection; OSError when nobody listens."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout_s)
+            connection.connect(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `body` is sent as it is; `timeout_s` bounds the time until the whole answer."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 30.0
+    answer_bytes_max: int = ANSWER_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer. Names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Connection(http.client.HTTPConnection):
+    """An HTTP connection over a socket that is already there."""
+
+    def __init__(self, host: str, connected: socket.socket) -> None:
+        super().__init__(host)
+        self.auto_open = 0  # http.client would reconnect silently, and to the wrong place
+        self.sock = connected
+
+    def is_stale(self) -> bool:
+        """Closed by the daemon while idle, or sending something that nobody asked for."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+class HttpPool:
+    """Kept connections to one endpoint, shared by threads; at most `connections_max` at once."""
+
+    def __init__(self, endpoint: Endpoint, *, connections_max: int = CONNECTIONS_MAX) -> None:
+        self.endpoint = endpoint
+        self._free = threading.Semaphore(connections_max)
+        self._idle: list[_Connection] = []  # the one used last is taken first
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def request(self, request: Request) -> Answer:
+        """The answer, whatever its status; HttpFailure when there is none."""
+        deadline = time.monotonic() + request.timeout_s
+        if not self._free.acquire(timeout=request.timeout_s):
+            raise CannotConnect(f"all connections to {self.endpoint} are busy")
+        try:
+            try:
+                return self._once(request, deadline)
+            except AnswerLost:
+                if request.method != "GET" or time.monotonic() >= deadline:
+                    raise
+                return self._once(request, deadline)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Close the idle connections, and each busy one when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _once(self, request: Request, deadline: float) -> Answer:
+        connection = self._connection(deadline)
+        try:
+            answer, keep = _exchange(connection, request, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            what = "no answer in time" if isinstance(error, TimeoutError) else _text(error)
+            raise AnswerLost(f"{request.method} {request.path}: {what}") from error
+        except BaseException:
+            connection.close()
+            raise
+        if keep:
+            self._give_back(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connection(self, deadline: float) -> _Connection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                break
+            if not connection.is_stale():
+                return connection
+            connection.close()
+        left_s = max(0.001, min(CONNECT_S_MAX, deadline - time.monotonic()))
+        try:
+            return _Connection(self.endpoint.host, self.endpoint.connect(left_s))
+        except OSError as error:
+            raise CannotConnect(f"{self.endpoint} does not answer: {_text(error)}") from error
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def _exchange(connection: _Connection, request: Request, deadline: float) -> tuple[Answer, bool]:
+    def settle() -> None:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        connection.sock.settimeout(left_s)
+
+    settle()
+    connection.request(request.method, request.path, request.body, dict(request.headers))
+    response = connection.getresponse()
+    keep = not response.will_close
+    body = bytearray()
+    while True:
+        if connection.sock is not None:  # None: closed by http.client, as the answer is the last
+            settle()
+        chunk = response.read(CHUNK_BYTES)
+        if not chunk:
+            break
+        body += chunk
+        if len(body) > request.answer_bytes_max:
+            raise AnswerTooLarge(
+                f"{request.path}: the answer is above {request.answer_bytes_max} bytes"
+            )
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, bytes(body)), keep
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

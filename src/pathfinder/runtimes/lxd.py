@@ -1,0 +1,381 @@
+"""Containers by LXD: the port's verbs over LXD's REST API.
+
+The wishes become requests in `lxd_requests`, the answers nouns in `lxd_answers`; here is only what
+happens between them: waiting, looking again, and what LXD's own words mean.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pathfinder.runtimes.http import Endpoint, UnixEndpoint
+from pathfinder.runtimes.lxd_answers import (
+    change_from,
+    facts_from,
+    ground_from,
+    instance_from,
+    is_half_made,
+    labels_from,
+    usage_from,
+)
+from pathfinder.runtimes.lxd_requests import (
+    Ground,
+    LxdRequest,
+    create_request,
+    delete_request,
+    start_request,
+    stop_request,
+    thaw_request,
+)
+from pathfinder.runtimes.lxdclient.client import LxdClient, Operation, instance_path
+from pathfinder.runtimes.lxdclient.commands import open_command
+from pathfinder.runtimes.lxdclient.errors import (
+    Answered,
+    LxdError,
+    NotFound,
+    OperationFailed,
+    OutcomeOpen,
+    Unreachable,
+)
+from pathfinder.runtimes.lxdclient.events import events
+from pathfinder.runtimes.lxdclient.files import console_log, read_file, write_file
+from pathfinder.runtimes.lxdclient.images import list_images
+from pathfinder.runtimes.port import (
+    CALL_S_MAX,
+    LIST_S_MAX,
+    Change,
+    ImageMissing,
+    Instance,
+    Labels,
+    NameOccupied,
+    NotThere,
+    OutcomeUnknown,
+    Refused,
+    RuntimeDown,
+    RuntimeFacts,
+    RuntimeFailure,
+    Session,
+    Terminal,
+    Usage,
+    Wish,
+)
+
+RETRY_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one again and again
+FORCE_S_MAX: Final = 60.0
+ALIASES_SHOWN_MAX: Final = 10
+# LXD has no codes for these: its words are what there is.
+EXISTS: Final = "already exists"
+BUSY: Final = "busy"
+IMAGE_WORDS: Final = ("image", "simplestreams", "failed to connect to lxd server")
+REFUSAL_WORDS: Final = ("invalid", "not allowed", "no root device", "failed to parse", "unknown")
+
+
+class LxdRuntime:
+    """The port over one LXD daemon, for any number of threads. `where`: its socket, or an endpoint.
+
+    LXD's instances are system containers; their command is their image's init.
+    """
+
+    def __init__(self, where: str | Endpoint) -> None:
+        endpoint = UnixEndpoint(where) if isinstance(where, str) else where
+        self._client = LxdClient(endpoint)
+        self._ground: Ground | None = None
+
+    def facts(self) -> RuntimeFacts:
+        """What the daemon is, has and can do; also learns anew what the default profile gives."""
+        with _reading():
+            client = self._client
+            self._ground = ground = _read_ground(client)
+            pool = ground.root_device.get("pool")
+            return facts_from(
+                client.get("/1.0"),
+                client.get("/1.0/resources"),
+                client.get(f"/1.0/storage-pools/{pool}/resources") if pool else {},
+                _aliases(client),
+                ground,
+            )
+
+    def list_instances(self, cluster: str) -> list[Instance]:
+        """All of `cluster`'s instances. Their state and addresses are not asked for: 16 ms each."""
+        with _reading():
+            documents = self._client.get("/1.0/instances?recursion=1", timeout_s=LIST_S_MAX)
+        instances = (instance_from(document) for document in documents)
+        return [
+            one for one in instances if one.labels is not None and one.labels.cluster == cluster
+        ]
+
+    def inspect(self, name: str) -> Instance | None:
+        """One instance with its addresses; None when there is none."""
+        with _reading():
+            try:
+                return instance_from(self._client.get(instance_path(name, recursion="1")))
+            except NotFound:
+                return None
+
+    def usage(self, name: str) -> Usage:
+        """Measurements of one running instance."""
+        with _reading():
+            state = self._client.get(instance_path(name, "state"))
+        if state["status"] != "Running":
+            raise NotThere(f"{name} does not run")
+        return usage_from(state)
+
+    def create(self, wish: Wish) -> None:
+        """Make the instance, stopped; one that carries the same labels already is success."""
+        _check_wish(wish)
+        with _reading():
+            if self._ground is None:
+                self._ground = _read_ground(self._client)
+        with _acting():
+            try:
+                self._run(create_request(wish, self._ground))
+            except (Answered, OperationFailed) as error:
+                if EXISTS not in str(error):
+                    raise self._why_not_created(wish, error) from error
+                self._adopt(wish, self._ground)
+
+    def start(self, name: str) -> None:
+        """Start it, or let it go on when it is frozen. Running already is success."""
+        with _acting():
+            document = self._own(name)
+            if document["status"] == "Frozen":
+                self._act(name, thaw_request(name), "Running")
+            elif document["status"] != "Running":
+                if is_half_made(document):
+                    raise NotThere(
+                        f"{name} was never made completely", hint="remove it, then create it again"
+                    )
+                self._act(name, start_request(name), "Running")
+
+    def stop(self, name: str, *, grace_s: float = 10.0) -> None:
+        """Stop it, by force after `grace_s`. Stopped or absent is success."""
+        with _acting():
+            try:
+                document = self._own(name)
+                if document["status"] == "Stopped":
+                    return
+                if grace_s > 0 and document["status"] == "Running":
+                    self._ask_to_stop(name, grace_s)
+                self._act(name, stop_request(name, grace_s=0), "Stopped")
+            except (NotFound, NotThere):
+                return
+
+    def remove(self, name: str) -> None:
+        """Remove it with its root disk, stopping it by force. Absent is success."""
+        with _acting():
+            for gap_s in _gaps(CALL_S_MAX):
+                try:
+                    if self._own(name)["status"] != "Stopped":
+                        self._act(name, stop_request(name, grace_s=0), "Stopped")
+                    self._run(delete_request(name))
+                except (NotFound, NotThere):
+                    return
+                except (Answered, OperationFailed) as error:
+                    if BUSY not in str(error) and "running" not in str(error):
+                        raise
+                else:
+                    return
+                time.sleep(gap_s)
+        raise OutcomeUnknown(f"{name} was busy for {CALL_S_MAX:.0f} s")
+
+    def changes(self, stopping: Callable[[], bool]) -> Iterator[Change]:
+        """Changes as they happen, until `stopping` or until LXD goes away."""
+        with _reading():
+            for event in events(self._client, kinds=("lifecycle",), stopping=stopping):
+                if event is None:
+                    yield Change(name="")
+                elif (change := change_from(event.metadata)) is not None:
+                    yield change
+
+    def read_file(self, name: str, path: str) -> bytes:
+        """The content of one file."""
+        with _reading():
+            return read_file(self._client, name, path).content
+
+    def write_file(self, name: str, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Write one file as root, making its parent directories."""
+        with _acting():
+            self._own(name)
+            write_file(self._client, name, path, content, mode=mode)
+
+    def open_session(self, name: str, terminal: Terminal) -> Session:
+        """Run a command in a running instance of ours."""
+        with _acting():
+            if self._own(name)["status"] != "Running":
+                raise NotThere(f"{name} does not run")
+            return open_command(
+                self._client,
+                name,
+                terminal.command,
+                environment=terminal.environment,
+                tty=terminal.tty,
+                columns=terminal.columns,
+                rows=terminal.rows,
+            )
+
+    def console_log(self, name: str) -> bytes:
+        """What the instance has written to its console since its last start."""
+        with _reading():
+            return console_log(self._client, name)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
+
+    def _run(self, request: LxdRequest, timeout_s: float = CALL_S_MAX) -> None:
+        self._client.run(request.method, request.path, request.body or None, timeout_s=timeout_s)
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """The instance's document; NotThere when there is none, NameOccupied when it is not ours.
+
+        Costs 2 ms before each verb that changes something, so that nothing foreign is ever touched.
+        """
+        try:
+            document: dict[str, Any] = self._client.get(instance_path(name))
+        except NotFound:
+            raise NotThere(f"there is no instance {name}") from None
+        if labels_from(document["config"]) is None:
+            raise NameOccupied(f"{name} is not Pathfinder's", hint="rename or remove it by hand")
+        return document
+
+    def _act(self, name: str, request: LxdRequest, wanted: str) -> None:
+        """Ask for a state until it is there; what LXD calls a failure may have brought it about."""
+        for gap_s in _gaps(FORCE_S_MAX):
+            try:
+                self._run(request)
+            except NotFound:
+                raise
+            except (Answered, OperationFailed) as error:
+                status = self._own(name)["status"]
+                if status == wanted:
+                    return
+                if BUSY not in str(error):
+                    raise
+            else:
+                return
+            time.sleep(gap_s)
+        raise OutcomeUnknown(f"{name} was busy for {FORCE_S_MAX:.0f} s")
+
+    def _ask_to_stop(self, name: str, grace_s: float) -> None:
+        try:
+            self._run(stop_request(name, grace_s=grace_s), timeout_s=grace_s + FORCE_S_MAX)
+        except NotFound:
+            raise
+        except (Answered, OperationFailed):
+            return  # it did not stop in time, or is stopped already: force finds out
+
+    def _adopt(self, wish: Wish, ground: Ground) -> None:
+        """The name was in use: success when it is this very wish, made or being made."""
+        document = self._own_or_nothing(wish.name)
+        if document is not None and is_half_made(document) and _labels(document) == wish.labels:
+            self._finish_or_remove(wish.name)
+            document = self._own_or_nothing(wish.name)
+            if document is None:
+                self._run(create_request(wish, ground))
+                return
+        if document is None:
+            raise RuntimeFailure(f"{wish.name} was in use and is gone: try again")
+        if _labels(document) != wish.labels:
+            raise NameOccupied(f"another container has the name {wish.name}")
+
+    def _own_or_nothing(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self._own(name)
+        except NotThere:
+            return None
+
+    def _finish_or_remove(self, name: str) -> None:
+        """Wait for whoever makes `name`; remove what is left when nobody does."""
+        running = self._client.get("/1.0/operations?recursion=1").get("running") or ()
+        for document in running:
+            resources = document.get("resources") or {}
+            if instance_path(name) in (resources.get("instances") or ()):
+                try:
+                    self._client.wait(Operation(f"/1.0/operations/{document['id']}", {}))
+                except OperationFailed:
+                    pass  # LXD removes what it could not make
+                return
+        self._run(delete_request(name))
+
+    def _why_not_created(self, wish: Wish, error: LxdError) -> RuntimeFailure:
+        text = str(error)
+        lower = text.lower()
+        if any(word in lower for word in IMAGE_WORDS):
+            image = wish.spec.image.text()
+            return ImageMissing(f"image {image}: {text}", hint=self._images_hint(wish))
+        status = error.status if isinstance(error, Answered) else 0
+        if 400 <= status < 500 or any(word in lower for word in REFUSAL_WORDS):
+            return Refused(text)
+        return RuntimeFailure(text)
+
+    def _images_hint(self, wish: Wish) -> str:
+        if wish.remote is not None:
+            return f"check {wish.remote.server} and that it has {wish.spec.image.text()}"
+        try:
+            aliases = _aliases(self._client)
+        except LxdError:
+            return ""
+        shown = ", ".join(aliases[:ALIASES_SHOWN_MAX]) or "none"
+        more = ", ..." if len(aliases) > ALIASES_SHOWN_MAX else ""
+        return f"images on this node: {shown}{more}"
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Errors of requests that change nothing: without an answer, the daemon is down."""
+    try:
+        yield
+    except (Unreachable, OutcomeOpen) as error:
+        raise RuntimeDown(f"LXD does not answer: {error}") from error
+    except LxdError as error:
+        raise _failure(error) from error
+
+
+@contextmanager
+def _acting() -> Iterator[None]:
+    """Errors of requests that change something: without an answer, it may have happened."""
+    try:
+        yield
+    except Unreachable as error:
+        raise RuntimeDown(f"LXD does not answer: {error}") from error
+    except OutcomeOpen as error:
+        raise OutcomeUnknown(str(error)) from error
+    except LxdError as error:
+        raise _failure(error) from error
+
+
+def _failure(error: LxdError) -> RuntimeFailure:
+    if isinstance(error, NotFound):
+        return NotThere(str(error))
+    if isinstance(error, Answered) and error.status < 500:
+        return Refused(str(error))
+    return RuntimeFailure(str(error))
+
+
+def _check_wish(wish: Wish) -> None:
+    if wish.spec.kind != "system":
+        raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
+    if wish.spec.command:
+        raise Refused("a system container's command is its image's init", hint="leave out command")
+
+
+def _gaps(total_s: float) -> Iterator[float]:
+    """How long to wait before each next attempt, until `total_s` have passed."""
+    deadline = time.monotonic() + total_s
+    yield from RETRY_S
+    while time.monotonic() < deadline:
+        yield RETRY_S[-1]
+
+
+def _labels(document: Mapping[str, Any]) -> Labels | None:
+    return labels_from(document["config"])
+
+
+def _aliases(client: LxdClient) -> tuple[str, ...]:
+    return tuple(sorted(alias for image in list_images(client) for alias in image.aliases))
+
+
+def _read_ground(client: LxdClient) -> Ground:
+    pools = {pool["name"]: pool["driver"] for pool in client.get("/1.0/storage-pools?recursion=1")}
+    return ground_from(client.get("/1.0/profiles/default"), pools)

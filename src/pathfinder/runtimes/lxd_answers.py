@@ -1,0 +1,168 @@
+"""What LXD answers, as Pathfinder's nouns. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from pathfinder.model.resources import MIB, Resources
+from pathfinder.runtimes.lxd_requests import LABEL_PREFIX, Ground
+from pathfinder.runtimes.port import Change, Instance, Labels, RuntimeFacts, State, Usage
+
+Document = Mapping[str, Any]
+
+STATES: Final[Mapping[str, State]] = {
+    "Running": "running",
+    "Starting": "starting",
+    "Stopped": "stopped",
+    "Stopping": "stopping",
+    "Aborting": "stopping",
+    "Freezing": "frozen",
+    "Frozen": "frozen",
+    "Thawed": "running",
+}
+NEVER: Final = ("1970-", "0001-")  # how LXD writes that something has not happened
+CHANGES: Final = frozenset(
+    f"instance-{what}"
+    for what in (
+        "created", "started", "stopped", "shutdown", "restarted", "deleted", "paused", "resumed",
+        "renamed", "restored", "updated",
+    )
+)  # fmt: skip
+INSTANCES: Final = "/1.0/instances/"
+
+
+def instance_from(document: Document) -> Instance:
+    """One instance, with or without its `state` (which has the addresses).
+
+    One whose making was interrupted for good, as by a daemon that was killed, is told by labels
+    with an empty digest: it is ours, and it is not what was wished.
+    """
+    labels = labels_from(document["config"])
+    if labels is not None and is_half_made(document):
+        labels = replace(labels, digest="")
+    last_used = str(document.get("last_used_at", ""))
+    state = STATES.get(document["status"], "unknown")
+    is_new = state == "stopped" and last_used.startswith(NEVER)
+    return Instance(
+        name=document["name"],
+        labels=labels,
+        state="created" if is_new else state,
+        addresses=addresses_from(document.get("state") or {}),
+        started_ms=moment_ms(last_used) if state in ("running", "frozen") else 0,
+    )
+
+
+def is_half_made(document: Document) -> bool:
+    """Whether LXD has not finished making it.
+
+    Once the root disk is complete LXD notes that the templates are to be applied at the first
+    start; before that, an instance that has never been started has no such note.
+    """
+    return (
+        document["status"] == "Stopped"
+        and str(document.get("last_used_at", "")).startswith(NEVER)
+        and "volatile.apply_template" not in document["config"]
+    )
+
+
+def labels_from(config: Mapping[str, str]) -> Labels | None:
+    """Pathfinder's labels; None when they are not all there."""
+    try:
+        return Labels(
+            cluster=config[f"{LABEL_PREFIX}cluster"],
+            slot=config[f"{LABEL_PREFIX}slot"],
+            generation=int(config[f"{LABEL_PREFIX}generation"]),
+            digest=config[f"{LABEL_PREFIX}digest"],
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def addresses_from(state: Document) -> tuple[str, ...]:
+    """Addresses that others can reach: IPv4 before IPv6, eth0 before other interfaces."""
+    found: list[tuple[bool, bool, str, str]] = []
+    for interface, network in (state.get("network") or {}).items():
+        for address in network.get("addresses") or ():
+            if address["scope"] == "global":
+                is_six, is_other = address["family"] != "inet", interface != "eth0"
+                found.append((is_six, is_other, interface, address["address"]))
+    return tuple(address for *_, address in sorted(found))
+
+
+def usage_from(state: Document) -> Usage:
+    """Measurements from an instance's state; what LXD leaves out or gives as nothing is unknown."""
+    root = (state.get("disk") or {}).get("root") or {}
+    return Usage(
+        cpu_ns=state["cpu"]["usage"] if "cpu" in state else -1,
+        memory_mib=state["memory"]["usage"] // MIB if "memory" in state else -1,
+        disk_mib=root["usage"] // MIB if "usage" in root else -1,
+        processes=state.get("processes", -1),
+    )
+
+
+def ground_from(profile: Document, pools: Mapping[str, str]) -> Ground:
+    """The default profile's root disk and nics. `pools`: their drivers by name."""
+    devices: Mapping[str, Mapping[str, str]] = profile["devices"]
+    nics = tuple(name for name, device in devices.items() if device["type"] == "nic")
+    for name, device in devices.items():
+        if device["type"] == "disk" and device.get("path") == "/":
+            return Ground(
+                root_name=name,
+                root_device=dict(device),
+                pool_driver=pools.get(device.get("pool", ""), ""),
+                nic_names=nics,
+            )
+    return Ground(nic_names=nics)
+
+
+def facts_from(
+    server: Document, resources: Document, pool: Document, images: tuple[str, ...], ground: Ground
+) -> RuntimeFacts:
+    """What the daemon is. `pool`: the resources of the root disk's pool, {} when there is none."""
+    environment = server["environment"]
+    space = pool.get("space") or {}
+    total_mib, used_mib = space.get("total", 0) // MIB, space.get("used", 0) // MIB
+    return RuntimeFacts(
+        runtime="lxd",
+        version=environment["server_version"],
+        kinds=("system",),
+        architecture=environment["kernel_architecture"],
+        capacity=Resources(
+            cpu_millis=resources["cpu"]["total"] * 1000,
+            memory_mib=resources["memory"]["total"] // MIB,
+            disk_mib=total_mib,
+        ),
+        pool_total_mib=total_mib,
+        pool_used_mib=used_mib,
+        limits_missing=limits_missing(ground),
+        images=images,
+    )
+
+
+def limits_missing(ground: Ground) -> dict[str, str]:
+    """Which limits cannot be held here, and why."""
+    if ground.has_disk_limit:
+        return {}
+    if not ground.root_device:
+        return {"disk": "the default profile has no root disk"}
+    pool, driver = ground.root_device.get("pool", ""), ground.pool_driver or "unknown"
+    return {"disk": f"storage pool {pool} ({driver}) ignores sizes: use a btrfs or zfs pool"}
+
+
+def change_from(metadata: Document) -> Change | None:
+    """The instance that a lifecycle event is about; None when it changes no instance."""
+    if metadata.get("action") not in CHANGES:
+        return None
+    source = str(metadata.get("source", "")).partition("?")[0]
+    if not source.startswith(INSTANCES):
+        return None
+    return Change(name=source.removeprefix(INSTANCES).partition("/")[0])
+
+
+def moment_ms(text: str) -> int:
+    """A moment as LXD writes it (RFC 3339, nanoseconds), in milliseconds since 1970; 0: unknown."""
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return 0

@@ -1,0 +1,156 @@
+"""Running commands inside instances: pipes or a terminal, over LXD's WebSockets.
+
+LXD opens one WebSocket for each stream. All of them must be connected before the command starts.
+The end of a stream is an empty *text* message; LXD does not close after it.
+"""
+
+import json
+import select
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pathfinder.runtimes.lxdclient.client import LxdClient, Operation, instance_path
+from pathfinder.runtimes.lxdclient.errors import LxdError
+from pathfinder.runtimes.websocket import WebSocket
+from pathfinder.wire.websocket import Closed
+
+STDIN: Final = "0"
+STREAMS: Final = {"1": 1, "2": 2}
+CONTROL: Final = "control"
+SIGKILL: Final = 9
+SEND_BYTES: Final = 32 << 10
+RESULT_S_MAX: Final = 10.0
+NOT_KNOWN: Final = -1
+
+
+class CommandSession:
+    """A command that runs. One thread reads `frames`; any thread may write, resize or close."""
+
+    def __init__(
+        self, client: LxdClient, operation: Operation, sockets: Mapping[str, WebSocket]
+    ) -> None:
+        self._client = client
+        self._operation = operation
+        self._sockets = dict(sockets)
+        self._exit_code = NOT_KNOWN
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """(1 stdout or 2 stderr, bytes) until both have ended; a terminal has stdout only."""
+        names = STREAMS if "1" in self._sockets else {STDIN: 1}
+        open_streams = {stream: self._sockets[name] for name, stream in names.items()}
+        while open_streams:
+            for stream, websocket in _readable(open_streams):
+                for message in websocket.receive(0) or ():
+                    if isinstance(message, Closed) or (message.text and not message.data):
+                        open_streams.pop(stream, None)
+                    elif message.data:
+                        yield stream, message.data
+        self._exit_code = self._result()
+
+    def write(self, data: bytes) -> None:
+        """Standard input; b"" ends it. BrokenPipeError when the command takes no more."""
+        websocket = self._sockets[STDIN]
+        try:
+            if not data:
+                websocket.send(b"", text=True)
+            for start in range(0, len(data), SEND_BYTES):
+                websocket.send(data[start : start + SEND_BYTES])
+        except OSError as error:
+            raise BrokenPipeError("the command takes no more input") from error
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal's new size."""
+        self._control("window-resize", args={"width": str(columns), "height": str(rows)})
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command."""
+        self._control("signal", signal=number)
+
+    def exit_code(self) -> int:
+        """After `frames` has ended; -1 when LXD cannot say."""
+        return self._exit_code
+
+    def close(self) -> None:
+        """End the command and let go of its connections."""
+        self._control("signal", signal=SIGKILL)
+        for websocket in self._sockets.values():
+            websocket.close()
+
+    def _control(self, command: str, **fields: Any) -> None:
+        try:
+            message = json.dumps({"command": command, **fields}).encode()
+            self._sockets[CONTROL].send(message, text=True)
+        except OSError:
+            pass  # the command has ended: there is nothing left to tell it
+
+    def _result(self) -> int:
+        # Asked at once: LXD forgets the operation 5 s after its end.
+        try:
+            document = self._client.wait(self._operation, timeout_s=RESULT_S_MAX)
+        except LxdError:
+            return NOT_KNOWN
+        value = (document.get("metadata") or {}).get("return")
+        return value if isinstance(value, int) else NOT_KNOWN
+
+
+def open_command(  # noqa: PLR0913 - they are the command's parts, all by keyword
+    client: LxdClient,
+    name: str,
+    command: tuple[str, ...],
+    *,
+    environment: Mapping[str, str] | None = None,
+    tty: bool = False,
+    columns: int = 80,
+    rows: int = 24,
+) -> CommandSession:
+    """Run a command in a running instance; NotFound or Answered when it cannot begin."""
+    body = {
+        "command": list(command),
+        "environment": dict(environment or {}),
+        "wait-for-websocket": True,
+        "interactive": tty,
+        "width": columns if tty else 0,
+        "height": rows if tty else 0,
+    }
+    operation = client.begin("POST", instance_path(name, "exec"), body)
+    secrets: Mapping[str, str] = operation.metadata["fds"]
+    sockets: dict[str, WebSocket] = {}
+    try:
+        for stream, secret in sorted(secrets.items()):
+            path = f"{operation.path}/websocket?secret={secret}"
+            sockets[stream] = client.websocket(path)
+    except BaseException:
+        for websocket in sockets.values():
+            websocket.close()
+        raise
+    return CommandSession(client, operation, sockets)
+
+
+def run_command(
+    client: LxdClient, name: str, command: tuple[str, ...], *, output_bytes_max: int = 1 << 20
+) -> tuple[int, bytes, bytes]:
+    """(exit code, stdout, stderr) of a command without input; each cut at `output_bytes_max`."""
+    session = open_command(client, name, command)
+    output = {1: bytearray(), 2: bytearray()}
+    try:
+        session.write(b"")
+        for stream, data in session.frames():
+            room = output_bytes_max - len(output[stream])
+            output[stream] += data[:room]
+    finally:
+        session.close()
+    return session.exit_code(), bytes(output[1]), bytes(output[2])
+
+
+def _readable(streams: Mapping[int, WebSocket]) -> list[tuple[int, WebSocket]]:
+    """Those that have something, waiting until one has; closed ones have their end."""
+    ready = [item for item in streams.items() if item[1].fileno() < 0 or item[1].pending()]
+    if ready:
+        return ready
+    poll = select.poll()
+    by_descriptor = {
+        websocket.fileno(): (stream, websocket) for stream, websocket in streams.items()
+    }
+    for descriptor in by_descriptor:
+        poll.register(descriptor, select.POLLIN)
+    return [by_descriptor[descriptor] for descriptor, _ in poll.poll()]
