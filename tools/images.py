@@ -5,6 +5,7 @@ input gives equal bytes, and so equal fingerprints: times and owners are fixed.
 """
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -305,3 +306,9 @@ def _linkage(program: str) -> str:
         ["ldd", program], env=commands.environment(), capture_output=True, text=True, check=False
     )
     return "statically linked" if ended.returncode or "statically" in ended.stdout else "dynamic"
+
+
+def fingerprint(image: Path) -> str:
+    """What LXD calls an image: the SHA-256 of its file."""
+    with image.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,125 @@
+"""`./dev check`: everything that can be known in a minute, before a commit."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from tools import environment
+from tools.console import Console
+
+FAST: Final = "not slow and not system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One program that must end with 0. `fix` says what to type when it does not."""
+
+    name: str
+    argv: tuple[str, ...]
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a check ended, and all it said."""
+
+    check: Check
+    passed: bool
+    took_s: float
+    output: str
+
+
+# What reads the sources only. `./dev test` holds the repository to the same list.
+STATIC: Final = (
+    Check(name="types", argv=("mypy",)),
+    Check(name="rooms", argv=("lint-imports", "--no-cache")),
+    Check(name="lint", argv=("ruff", "check", "--quiet"), fix="./dev fix"),
+    Check(name="format", argv=("ruff", "format", "--check", "--quiet"), fix="./dev fix"),
+    Check(name="tidy", argv=("python", "-m", "tools.tidy")),
+)
+# The longest first, so that the short ones fill the other core.
+ALL: Final = (
+    Check(
+        name="tests",
+        argv=("pytest", "-q", "-m", FAST, "--ignore=tests/simulation"),
+        fix="./dev test NAME",
+    ),
+    Check(
+        name="200 seeds",
+        argv=("pytest", "-q", "-m", FAST, "tests/simulation"),
+        fix="./dev simulate SEED",
+    ),
+    *STATIC,
+)
+NO_TESTS_COLLECTED: Final = 5  # pytest's exit code; a part without fast tests is no failure
+
+
+def check_all(console: Console) -> int:
+    """Run all checks, two at a time; 0 when all pass."""
+    began_s = time.monotonic()
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+        verdicts = list(pool.map(lambda check: _shown(console, check), ALL))
+    _summarise(console, verdicts, time.monotonic() - began_s)
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def run_check(check: Check) -> Verdict:
+    """Run one check to its end."""
+    began_s = time.monotonic()
+    ended = subprocess.run(
+        check.argv,
+        cwd=environment.ROOT,
+        env=environment.program_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    passed = ended.returncode == 0 or (
+        check.argv[0] == "pytest" and ended.returncode == NO_TESTS_COLLECTED
+    )
+    took_s = time.monotonic() - began_s
+    return Verdict(check=check, passed=passed, took_s=took_s, output=ended.stdout)
+
+
+def fix(console: Console) -> int:
+    """Format, and repair what the linter can repair."""
+    for argv in (("ruff", "check", "--fix", "--quiet"), ("ruff", "format", "--quiet")):
+        verdict = run_check(Check(name=" ".join(argv), argv=argv))
+        if not verdict.passed:
+            console.say(verdict.output.rstrip())
+    return 0
+
+
+def _shown(console: Console, check: Check) -> Verdict:
+    with console.step(check.name) as step:
+        verdict = run_check(check)
+        step.failed = not verdict.passed
+        step.note = _closing_line(verdict)
+    return verdict
+
+
+def _closing_line(verdict: Verdict) -> str:
+    lines = verdict.output.strip().splitlines()
+    is_telling = verdict.check.argv[0] == "pytest" and lines
+    return lines[-1].strip("= ") if is_telling else ""
+
+
+def _summarise(console: Console, verdicts: Iterable[Verdict], took_s: float) -> None:
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    for verdict in failed:
+        console.say(
+            console.color("1", f"\n── {verdict.check.name}: {' '.join(verdict.check.argv)}")
+        )
+        console.say(verdict.output.rstrip())
+        if verdict.check.fix:
+            console.say(f"   try: {verdict.check.fix}")
+    names = ", ".join(verdict.check.name for verdict in failed)
+    outcome = console.color("31", f"failed: {names}") if failed else console.color("32", "all good")
+    console.say(f"\n{outcome} ({took_s:.0f} s)")

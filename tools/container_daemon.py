@@ -1,0 +1,240 @@
+"""A container daemon on this machine: the one that runs, or else LXD, installed and set up.
+
+What a person has set up is never changed: only what is missing is added.
+"""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from tools import commands, environment, images
+from tools.console import Console, Step
+from tools.lxd_rest import Lxd
+from tools.trouble import Trouble
+
+SOCKETS: Final = (
+    Path("/var/lib/lxd/unix.socket"),
+    Path("/var/snap/lxd/common/lxd/unix.socket"),
+)
+# Programs, and the Debian packages that bring them. btrfs clones an image in 42 ms where "dir"
+# unpacks it for 140; the firewall programs are what LXD's bridge asks for.
+PROGRAMS: Final = {
+    "lxd": "lxd",
+    "lxc": "lxd-client",
+    "dnsmasq": "dnsmasq-base",
+    "mkfs.btrfs": "btrfs-progs",
+    "busybox": "busybox-static",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables": "iptables",
+}
+START_S_MAX: Final = 60.0
+LOOK_AGAIN_S: Final = 0.1
+POOL: Final = "default"
+BRIDGE: Final = "pfbr0"
+POOL_GIB_MAX: Final = 20
+IMAGES: Final = {"busybox": images.build_busybox, "debian": images.build_debian}
+# All unprivileged containers share one user, whose kernel keys and inotify instances run out at
+# about ten Debians with the kernel's defaults.
+KERNEL_LIMITS: Final = {
+    "fs/inotify/max_user_instances": 4096,
+    "fs/inotify/max_user_watches": 1048576,
+    "kernel/keys/maxkeys": 4000,
+    "kernel/keys/maxbytes": 4000000,
+}
+
+
+def ensure(console: Console) -> Lxd:
+    """A daemon that answers and has storage, a network and our images."""
+    lxd = running()
+    if lxd is None:
+        install(console)
+        lxd = start(console)
+    with console.step("storage, network and profile"):
+        set_up(lxd)
+    for alias in IMAGES:
+        with console.step(f"image {alias}") as step:
+            provide_image(lxd, alias, step)
+    return lxd
+
+
+def running() -> Lxd | None:
+    """The daemon that answers, as the `lxc` command would find it."""
+    if chosen := os.environ.get("LXD_DIR"):
+        lxd = Lxd(socket_path=Path(chosen) / "unix.socket")
+        return lxd if lxd.answers() else None
+    daemons = (Lxd(socket_path=path) for path in SOCKETS if path.exists())
+    return next((lxd for lxd in daemons if lxd.answers()), None)
+
+
+def install(console: Console) -> None:
+    """Install LXD and what the images are made with, through apt, unless all is there."""
+    missing = [package for program, package in PROGRAMS.items() if not commands.find(program)]
+    if missing:
+        with console.step(f"installing {' '.join(missing)}"):
+            commands.apt_install(missing)
+
+
+def start(console: Console) -> Lxd:
+    """Start the installed daemon, by systemd where that runs; it outlives us in any case."""
+    _require_root()
+    socket_path = Path(os.environ.get("LXD_DIR", "/var/lib/lxd")) / "unix.socket"
+    lxd = Lxd(socket_path=socket_path)
+    with console.step("starting LXD"):
+        raise_kernel_limits()
+        if Path("/run/systemd/system").is_dir() and "LXD_DIR" not in os.environ:
+            commands.run("systemctl", "start", "lxd")
+            process = None
+        else:
+            process = _start_by_hand()
+        _wait_until_it_answers(lxd, process)
+    return lxd
+
+
+def set_up(lxd: Lxd) -> None:
+    """Add a storage pool, a bridge and the default profile's devices where there are none."""
+    devices = lxd.get("/1.0/profiles/default")["devices"]
+    wanted: dict[str, dict[str, str]] = {}
+    if not any(
+        device["type"] == "disk" and device.get("path") == "/" for device in devices.values()
+    ):
+        wanted["root"] = {"type": "disk", "path": "/", "pool": _pool(lxd)}
+    if not any(device["type"] == "nic" for device in devices.values()):
+        wanted["eth0"] = {"type": "nic", "name": "eth0", "network": _network(lxd)}
+    if wanted:
+        lxd.patch("/1.0/profiles/default", {"devices": {**devices, **wanted}})
+
+
+def provide_image(lxd: Lxd, alias: str, step: Step) -> None:
+    """Import one of our images under its alias, building it when it is not in the cache."""
+    if lxd.get(f"/1.0/images/aliases/{alias}"):
+        return
+    cached = environment.STATE / "images" / f"{alias}.tar.gz"
+    if not cached.exists():
+        step.note = "building"
+        IMAGES[alias](cached)
+    step.note = "importing"
+    try:
+        fingerprint = lxd.post("/1.0/images", cached, **{"X-LXD-filename": cached.name})[
+            "fingerprint"
+        ]
+    except Trouble as trouble:
+        fingerprint = _known_fingerprint(trouble, cached)
+    lxd.post("/1.0/images/aliases", {"name": alias, "target": fingerprint})
+    step.note = ""
+
+
+def raise_kernel_limits() -> None:
+    """Lift what limits the number of containers, where the machine lets us; never lower it."""
+    for name, wanted in KERNEL_LIMITS.items():
+        path = Path("/proc/sys") / name
+        try:
+            if int(path.read_text()) < wanted:
+                path.write_text(str(wanted))
+        except (OSError, ValueError):
+            continue
+
+
+def remove_pathfinders_instances(lxd: Lxd, cluster: str) -> list[str]:
+    """Remove the instances that carry our label of `cluster`; their names."""
+    instances = lxd.get("/1.0/instances?recursion=1") or []
+    ours = [each for each in instances if each["config"].get("user.pathfinder.cluster") == cluster]
+    for instance in ours:
+        path = f"/1.0/instances/{instance['name']}"
+        if instance["status"] != "Stopped":
+            lxd.put(f"{path}/state", {"action": "stop", "force": True, "timeout": 30})
+        lxd.delete(path)
+    return [instance["name"] for instance in ours]
+
+
+def _pool(lxd: Lxd) -> str:
+    """The name of a storage pool: the first there is, or a new one on btrfs, or on a directory."""
+    if existing := lxd.get("/1.0/storage-pools"):
+        return str(existing[0].rpartition("/")[2])
+    room = os.statvfs(lxd.socket_path.parent)
+    size_gib = min(POOL_GIB_MAX, room.f_bavail * room.f_frsize // 2 // 1024**3)
+    attempts: list[dict[str, Any]] = [
+        {"name": POOL, "driver": "btrfs", "config": {"size": f"{size_gib}GiB"}},
+        {"name": POOL, "driver": "dir", "config": {}},
+    ]
+    return _first_that_works(lxd, "/1.0/storage-pools", attempts)
+
+
+def _network(lxd: Lxd) -> str:
+    """The name of a bridge: the first that LXD manages, or a new one, with NAT where possible."""
+    for network in lxd.get("/1.0/networks?recursion=1"):
+        if network["managed"] and network["type"] == "bridge":
+            return str(network["name"])
+    plain = {"ipv4.address": "auto", "ipv6.address": "none"}
+    attempts: list[dict[str, Any]] = [
+        {"name": BRIDGE, "type": "bridge", "config": {**plain, "ipv4.nat": "true"}},
+        {
+            "name": BRIDGE,
+            "type": "bridge",
+            "config": {**plain, "ipv4.nat": "false", "ipv4.firewall": "false"},
+        },
+    ]
+    return _first_that_works(lxd, "/1.0/networks", attempts)
+
+
+def _first_that_works(lxd: Lxd, path: str, attempts: list[dict[str, Any]]) -> str:
+    """Create the first of `attempts` that the daemon can make, and give its name."""
+    *better, last = attempts
+    for attempt in better:
+        try:
+            lxd.post(path, attempt)
+        except Trouble:
+            # What half of it remains would have the name of the next attempt.
+            lxd.delete(f"{path}/{attempt['name']}")
+        else:
+            return str(attempt["name"])
+    lxd.post(path, last)
+    return str(last["name"])
+
+
+def _known_fingerprint(trouble: Trouble, cached: Path) -> str:
+    """The fingerprint of an image that the daemon has already, under another alias or none."""
+    if "fingerprint already exists" not in str(trouble):
+        raise trouble
+    return images.fingerprint(cached)
+
+
+def _start_by_hand() -> subprocess.Popen[bytes]:
+    environment.STATE.mkdir(exist_ok=True)
+    log = environment.STATE / "lxd.log"
+    with log.open("ab") as said:
+        # In a session of its own, so that Ctrl-C in this terminal is not meant for it.
+        return subprocess.Popen(
+            ["lxd", "--group", "root", "--logfile", str(log)],
+            env=commands.environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+
+
+def _wait_until_it_answers(lxd: Lxd, process: subprocess.Popen[bytes] | None) -> None:
+    deadline_s = time.monotonic() + START_S_MAX
+    while not lxd.answers():
+        has_ended = process is not None and process.poll() is not None
+        if has_ended or time.monotonic() > deadline_s:
+            raise Trouble(
+                "LXD was started and does not answer",
+                hint=f"see {environment.STATE / 'lxd.log'}"
+                if process
+                else "journalctl -u lxd -n 50",
+            )
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _require_root() -> None:
+    if not commands.is_root():
+        raise Trouble(
+            "no LXD daemon answers, and starting one needs root",
+            hint="sudo systemctl start lxd, and add yourself to the group lxd",
+        )

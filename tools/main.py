@@ -1,0 +1,97 @@
+"""The commands of `./dev`: parsed here, done elsewhere."""
+
+import argparse
+import subprocess
+import sys
+from typing import Final
+
+from tools import benchmarks, checks, environment, local_platform, scenarios, suite
+from tools.console import Console
+from tools.trouble import Trouble
+
+EPILOG: Final = """A fresh Debian 12 with git and python3 is enough: what is missing is installed.
+The environment is in .venv; what runs for you is in .dev, which `./dev down --purge` removes."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="./dev",
+        description="Everything a developer of Pathfinder does.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    up = add("up", "start server and agent on this machine, with an example that answers")
+    up.add_argument("--detach", action="store_true", help="leave them running and come back")
+    down = add("down", "stop server and agent; containers keep running")
+    down.add_argument(
+        "--purge", action="store_true", help="remove our containers and all state too"
+    )
+    test = add("test", "run the tests, with all that they need")
+    test.add_argument("part", nargs="*", metavar="PART", help="a folder, file or name of tests")
+    add("check", "format, lint, types, rooms, house rules, fast tests, 200 seeds: under a minute")
+    add("fix", "format, and repair what the linter can repair")
+    bench = add("bench", "measure, each value beside its floor")
+    bench.add_argument("name", nargs="*", metavar="NAME", help="a module in bench/; none: all")
+    bench.add_argument("--json", action="store_true", help="one line of JSON for each result")
+    scenario = add("scenario", "play a scripted story against real programs")
+    scenario.add_argument("name", metavar="NAME", help="a module in scenarios/")
+    scenario.add_argument("arguments", nargs=argparse.REMAINDER, help="for the scenario")
+    simulate = add("simulate", "run the simulation of the whole platform")
+    simulate.add_argument("seed", nargs="*", type=int, metavar="SEED", help="replay these seeds")
+    add("lock", "resolve pyproject.toml anew into requirements/dev.txt")
+    return top
+
+
+def main(argv: list[str]) -> int:
+    """Do one command; the exit code."""
+    options = parser().parse_args(argv)
+    console = Console()
+    try:
+        environment.prepare(console)
+        return _do(console, options)
+    except Trouble as trouble:
+        console.say(console.color("31", f"dev: {trouble}"))
+        if trouble.hint:
+            console.say(f"     next: {trouble.hint}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _do(console: Console, options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            return local_platform.up(console, is_detached=options.detach)
+        case "down":
+            return local_platform.down(console, is_purge=options.purge)
+        case "test":
+            return suite.run_tests(console, options.part)
+        case "check":
+            return checks.check_all(console)
+        case "fix":
+            return checks.fix(console)
+        case "bench":
+            return benchmarks.run_benchmarks(options.name, as_json=options.json)
+        case "scenario":
+            return scenarios.play(options.name, options.arguments)
+        case "simulate":
+            return _program("pathfinder", "simulate", *map(str, options.seed))
+        case command:
+            assert command == "lock", command
+            environment.lock(console)
+            return 0
+
+
+def _program(*argv: str) -> int:
+    surroundings = environment.program_environment()
+    return subprocess.run(argv, cwd=environment.ROOT, env=surroundings, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
