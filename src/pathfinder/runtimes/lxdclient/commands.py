@@ -45,6 +45,8 @@ class CommandSession:
                         open_streams.pop(stream, None)
                     elif message.data:
                         yield stream, message.data
+        # LXD does not end a terminal's operation before its client has hung up.
+        self._sockets[STDIN].close()
         self._exit_code = self._result()
 
     def write(self, data: bytes) -> None:
