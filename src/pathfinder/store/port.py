@@ -5,8 +5,8 @@ holes. Each record carries the hash of its predecessor: `hash = SHA-256(previous
 time_ms as big-endian u64 || body)`, so that a change to history is seen. One writer: the holder of
 the highest epoch. An append under a lower epoch is refused, whoever asks.
 
-Engines are called from one writer thread, except `read` and `describe`, which may come from any
-thread. They know nothing of what is inside a record.
+Engines are called from one writer thread, except `read`, `read_snapshot` and `describe`, which may
+come from any thread. They know nothing of what is inside a record.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,12 +50,12 @@ class Tenure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """For people and metrics."""
+    """For people and metrics. `first_seq` is `last_seq` + 1 when no record is held."""
 
     epoch: int
     first_seq: int
     last_seq: int
-    snapshot_seq: int
+    snapshot_seq: int  # 0: no snapshot
     bytes_used: int
 
 
@@ -63,19 +63,32 @@ class Store(Protocol):
     """A journal engine."""
 
     def lead(self, *, at_least: int = 0) -> Tenure:
-        """Become the writer: the epoch grows durably by one, to `at_least`; others are deposed."""
+        """Become the writer: the epoch grows durably by one (and to `at_least`), deposing others.
+
+        Checks the snapshot and the chain from there on first: Broken. Occupied when another
+        process holds a store that only one may have open for writing.
+        """
 
     def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
         """Durably add one record. Deposed under a higher epoch; DiskFull when there is no room."""
 
     def read(self, after_seq: int) -> Iterator[Record]:
-        """Records with seq > `after_seq`, in order, each checked against the chain (Broken)."""
+        """Records with seq > `after_seq`, in order, each checked against the chain; Broken if not.
+
+        What `compact` has dropped is passed over: who needs every record looks at the first seq.
+        """
+
+    def read_snapshot(self) -> Snapshot | None:
+        """The newest complete snapshot; Broken if it or its place in the chain is wrong."""
 
     def save_snapshot(self, epoch: int, seq: int, hash: bytes, chunks: Iterable[bytes]) -> None:
         """Durably replace the snapshot. The newest complete one is kept; never half a one."""
 
     def compact(self, epoch: int, *, keep_after_ms: int) -> int:
-        """Drop records that the snapshot covers and that are older; give the number dropped."""
+        """Drop records that the snapshot covers and that are older; give the number dropped.
+
+        Drops from the front only: a record younger than `keep_after_ms` keeps all after it.
+        """
 
     def describe(self) -> Description:
         """Figures about the journal."""
@@ -93,8 +106,22 @@ class Deposed(StoreFailure):
 
 
 class DiskFull(StoreFailure):
-    """Nothing was written for lack of room; the same append may succeed later."""
+    """Nothing was written for lack of room; the same append may succeed later.
+
+    What makes room without anybody's help: a new snapshot, then `compact`.
+    """
 
 
 class Broken(StoreFailure):
     """The journal's chain does not hold; the message says at which record."""
+
+
+class Occupied(StoreFailure):
+    """Another live process writes here; the message says which, and what to do."""
+
+
+class Unusable(StoreFailure):
+    """The store cannot be used as it is; the message says why and what to do.
+
+    Raised by an append (an I/O error, say), it leaves open whether the record is durable: stop.
+    """

@@ -1,0 +1,43 @@
+"""One server per data directory: a locked file that names its holder's process."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from pathfinder.store.port import Occupied
+
+
+class LockFile:
+    """An exclusive lock that ends with the process, however it ends.
+
+    The file stays when the lock is let go: removing it would let two processes lock two files of
+    the same name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Hold the lock (holding it already is success); Occupied when another process does."""
+        if self._descriptor >= 0:
+            return
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise Occupied(
+                f"{self._path.parent} is in use by process {holder}: "
+                "stop that server first, or give this one a data directory of its own"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let go; not holding it is success."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
