@@ -1,0 +1,149 @@
+"""What the core wants done, what came of it, and the one place where a runtime is asked to do it.
+
+Effects are data with an id and a `why`; `perform` carries one out and never raises what a runtime
+is expected to raise: it comes back as `Failed`. Pure but for the runtime that it is handed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pathfinder.model.errors import PathfinderError
+from pathfinder.runtimes.port import Instance, Runtime, RuntimeFailure, Wish
+from pathfinder.wire.messages import StreamRequest
+
+MESSAGE_LENGTH_MAX: Final = 600  # of a failure's text: what a person reads, not a daemon's dump
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Make the instance, stopped."""
+
+    id: int
+    slot: str
+    wish: Wish
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start the instance that is there."""
+
+    id: int
+    slot: str
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Stop the instance, by force after `grace_s`."""
+
+    id: int
+    slot: str
+    generation: int
+    grace_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Remove the instance with its disk."""
+
+    id: int
+    slot: str
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Look at one instance, with its addresses."""
+
+    id: int
+    slot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAll:
+    """List the cluster's instances."""
+
+    id: int
+    cluster: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStream:
+    """Open the connection that the server asked for. Nothing waits for its end."""
+
+    id: int
+    request: StreamRequest
+    why: str
+
+
+Call = Create | Start | Stop | Remove | Inspect | ListAll
+Effect = Call | OpenStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The verb has done its work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The daemon's full list."""
+
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What is under the name; None: nothing."""
+
+    instance: Instance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The verb failed; `code` as in `runtimes.port`, texts for people."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+Result = Done | Listed | Inspected | Failed
+
+
+def perform(runtime: Runtime, call: Call) -> Result:
+    """Carry `call` out. Blocks as long as the runtime's verb may."""
+    try:
+        return _perform(runtime, call)
+    except RuntimeFailure as failure:
+        return failed(failure.code, str(failure), failure.hint)
+    except PathfinderError as error:
+        return failed(error.code, error.message, error.hint)
+
+
+def failed(code: str, message: str, hint: str = "") -> Failed:
+    """A failure with its texts cut to their bound."""
+    return Failed(code=code, message=message[:MESSAGE_LENGTH_MAX], hint=hint[:MESSAGE_LENGTH_MAX])
+
+
+def _perform(runtime: Runtime, call: Call) -> Result:
+    match call:
+        case Create():
+            runtime.create(call.wish)
+        case Start():
+            runtime.start(call.slot)
+        case Stop():
+            runtime.stop(call.slot, grace_s=call.grace_s)
+        case Remove():
+            runtime.remove(call.slot)
+        case Inspect():
+            return Inspected(instance=runtime.inspect(call.slot))
+        case ListAll():
+            return Listed(instances=tuple(runtime.list_instances(call.cluster)))
+    return Done()

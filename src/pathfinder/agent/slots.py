@@ -1,0 +1,279 @@
+"""One slot of a node: what is wanted, what is there, and the one next step between the two.
+
+Pure. A `Slot` is changed by the core only; `next_step` decides and changes nothing.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pathfinder.agent.effects import Call, Failed
+from pathfinder.runtimes.port import Instance, Labels, State
+from pathfinder.wire.messages import Assignment, Holding, HoldingPhase
+
+BACK_OFF_MS_MIN: Final = 500
+BACK_OFF_MS_MAX: Final = 60_000
+STABLE_MS: Final = 10_000  # what ran this long and then died is started again at once
+LOOK_MS_MIN: Final = 50
+LOOK_MS_MAX: Final = 30_000
+
+Presence = Literal["unlisted", "absent", "ours", "foreign"]
+Verb = Literal["create", "start", "stop", "remove", "inspect"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """All that the agent knows about one name.
+
+    certain: `presence` and `state` are the daemon's word, and no call is in doubt.
+    labels: of what is there, or of what a create that is under way or in doubt may have made.
+    retry_ms: nothing is tried before this moment. look_ms: when to inspect next; None: no need.
+    reported: the sequence of the first exchange that carried this holding in the session; 0: none.
+    """
+
+    name: str
+    wanted: Assignment | None = None
+    presence: Presence = "unlisted"
+    certain: bool = False
+    labels: Labels | None = None
+    state: State = "unknown"
+    addresses: tuple[str, ...] = ()
+    started_ms: int = 0
+    in_hand: Call | None = None
+    touched: int = 0  # the core's event counter when this was last acted on or looked at
+    failure: Failed | None = None
+    attempt_count: int = 0
+    retry_ms: int = 0
+    look_ms: int | None = None
+    look_gap_ms: int = LOOK_MS_MIN
+    timer_ms: int | None = None  # the earliest moment at which the core will decide about it
+    has_stop_failed: bool = False
+    runs_since_ms: int | None = None
+    has_died: bool = False
+    restart_count: int = 0
+    reported: int = 0
+    holdings: tuple[Holding, ...] = ()
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether what is there is what is wanted."""
+        wanted, labels = self.wanted, self.labels
+        return (
+            wanted is not None
+            and labels is not None
+            and (labels.generation, labels.digest) == (wanted.generation, wanted.digest)
+        )
+
+    @property
+    def is_needless(self) -> bool:
+        """Whether nothing is wanted, there, under way or in doubt: the slot can be forgotten."""
+        return (
+            self.wanted is None
+            and self.in_hand is None
+            and (self.presence == "foreign" or (self.certain and self.presence == "absent"))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do next with a slot, and why."""
+
+    verb: Verb
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """What the conversation allows now.
+
+    may_act: the server has spoken in this life, and the daemon has answered a full list.
+    may_remove: the server has heard, in its present session, that we hold this slot.
+    """
+
+    may_act: bool
+    may_remove: bool
+
+
+def next_step(slot: Slot, now_ms: int, permit: Permit) -> Step | None:
+    """The one step that is due now; None while a call is in hand, a pause runs, or all is well."""
+    if slot.in_hand is not None or slot.retry_ms > now_ms:
+        return None
+    if not slot.certain:
+        return Step(verb="inspect", why="outcome unknown" if slot.labels else "looking")
+    if permit.may_act and not (slot.wanted is not None and slot.wanted.hold):
+        step = _acting_step(slot, permit)
+        if step is not None:
+            return step
+    if slot.look_ms is not None and slot.look_ms <= now_ms:
+        return Step(verb="inspect", why="following it")
+    return None
+
+
+def _acting_step(slot: Slot, permit: Permit) -> Step | None:
+    if slot.presence == "foreign":
+        return Step(verb="inspect", why="name occupied") if slot.wanted else None
+    if slot.presence == "absent":
+        return Step(verb="create", why="assigned") if slot.wanted else None
+    if slot.presence != "ours":
+        return None
+    if slot.is_matched:
+        if slot.state in ("created", "stopped"):
+            return Step(verb="start", why="died" if slot.has_died else "assigned")
+        return None
+    if not permit.may_remove:
+        return None
+    why = "another generation is wanted" if slot.wanted else "not wanted"
+    if slot.state in ("created", "stopped") or slot.has_stop_failed:
+        return Step(verb="remove", why=why)
+    return Step(verb="stop", why=why)
+
+
+def wake_ms(slot: Slot, now_ms: int) -> int | None:
+    """When `next_step` may say something else by the passing of time alone; None: never."""
+    if slot.in_hand is not None:
+        return None
+    if slot.retry_ms > now_ms:
+        return slot.retry_ms
+    return slot.look_ms
+
+
+def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) -> None:
+    """Take the daemon's word about the name. What ran and does not any more has died."""
+    ran_since_ms = slot.runs_since_ms
+    labels = labels_of(instance, cluster)
+    is_same = labels is not None and labels == slot.labels
+    slot.certain = True
+    slot.runs_since_ms = None
+    if instance is None or labels is None:
+        slot.presence = "absent" if instance is None else "foreign"
+        slot.labels, slot.state = None, "unknown"
+    else:
+        slot.presence, slot.labels, slot.state = "ours", labels, instance.state
+        slot.started_ms = instance.started_ms or slot.started_ms
+        if instance.state == "running":
+            slot.runs_since_ms = ran_since_ms if is_same and ran_since_ms is not None else now_ms
+            return
+    slot.addresses, slot.started_ms = (), 0
+    if ran_since_ms is not None and slot.wanted is not None:
+        slot.has_died = True
+        if now_ms - ran_since_ms >= STABLE_MS:
+            slot.attempt_count = 0
+        else:
+            back_off(slot, now_ms)
+
+
+def labels_of(instance: Instance | None, cluster: str) -> Labels | None:
+    """The labels of an instance that this cluster's Pathfinder made; None for anything else.
+
+    A copy that a person made of a container carries its labels under another name: theirs.
+    """
+    if instance is None or instance.labels is None:
+        return None
+    labels = instance.labels
+    return labels if (labels.cluster, labels.slot) == (cluster, instance.name) else None
+
+
+def back_off(slot: Slot, now_ms: int) -> None:
+    """One more failed attempt: pause longer. Deterministic, and different for each slot."""
+    slot.attempt_count += 1
+    pause_ms = min(BACK_OFF_MS_MAX, BACK_OFF_MS_MIN << min(slot.attempt_count - 1, 10))
+    spread_ms = zlib.crc32(f"{slot.name}/{slot.attempt_count}".encode()) % (pause_ms // 2)
+    slot.retry_ms = now_ms + min(BACK_OFF_MS_MAX, pause_ms + spread_ms)
+
+
+def forgive(slot: Slot) -> None:
+    """What is wanted has changed: earlier failures say nothing about it."""
+    slot.failure, slot.attempt_count, slot.retry_ms = None, 0, 0
+    slot.has_stop_failed = slot.has_died = False
+
+
+def schedule_look(slot: Slot, now_ms: int, settled_ms: int) -> None:
+    """Set when to inspect next; never for what does not run and is not about to.
+
+    Soon and then ever later until it runs with its address, then each `settled_ms`.
+    """
+    if slot.presence != "ours" or slot.state in ("created", "stopped"):
+        slot.look_ms, slot.look_gap_ms = None, LOOK_MS_MIN
+    elif slot.state in ("running", "frozen") and not _lacks_address(slot):
+        slot.look_ms, slot.look_gap_ms = now_ms + settled_ms, LOOK_MS_MIN
+    else:
+        slot.look_ms = now_ms + slot.look_gap_ms
+        slot.look_gap_ms = min(LOOK_MS_MAX, slot.look_gap_ms * 2)
+
+
+def _lacks_address(slot: Slot) -> bool:
+    """IPv6 alone often comes first; people wait for the other."""
+    if slot.wanted is not None and slot.wanted.spec.get("network") == "none":
+        return False
+    return slot.state == "running" and not any("." in address for address in slot.addresses)
+
+
+def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
+    """What the node says about this slot: what is there, then what it is about to make."""
+    out = []
+    if slot.labels is not None:
+        out.append(_there(slot, slot.labels, permit))
+    wanted = slot.wanted
+    if wanted is not None and not wanted.hold and not slot.is_matched:
+        failure = slot.failure if slot.labels is None else None
+        phase: HoldingPhase = "failed" if failure else "waiting"
+        out.append(_holding(slot, wanted.generation, wanted.digest, phase, failure))
+    return tuple(out)
+
+
+def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
+    failure = slot.failure
+    if failure is None and slot.state == "frozen":
+        failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
+    phase = _phase(slot, permit)
+    return _holding(slot, labels.generation, labels.digest, phase, failure)
+
+
+def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
+    verb = type(slot.in_hand).__name__
+    if verb in _PHASE_OF_VERB:
+        return _PHASE_OF_VERB[verb]
+    failure = slot.failure
+    if not slot.certain:
+        return "unknown" if failure is None or failure.code == "outcome_unknown" else "failed"
+    is_wanted = slot.wanted is not None and (slot.wanted.hold or slot.is_matched)
+    if not is_wanted and permit.may_act and permit.may_remove:
+        return "removing"
+    if failure is not None and slot.state != "running":
+        return "failed"
+    return _PHASE_OF_STATE[slot.state]
+
+
+_PHASE_OF_VERB: Final[dict[str, HoldingPhase]] = {
+    "Create": "creating",
+    "Start": "starting",
+    "Stop": "removing",
+    "Remove": "removing",
+}
+_PHASE_OF_STATE: Final[dict[State, HoldingPhase]] = {
+    "created": "creating",
+    "starting": "starting",
+    "running": "running",
+    "stopping": "stopped",
+    "stopped": "stopped",
+    "frozen": "stopped",
+    "unknown": "unknown",
+}
+
+
+def _holding(
+    slot: Slot, generation: int, digest: str, phase: HoldingPhase, failure: Failed | None
+) -> Holding:
+    is_there = slot.labels is not None
+    return Holding(
+        slot=slot.name,
+        generation=generation,
+        digest=digest,
+        phase=phase,
+        addresses=slot.addresses if is_there else (),
+        started_ms=slot.started_ms if is_there else 0,
+        restarts=slot.restart_count if is_there else 0,
+        error_code=failure.code if failure else "",
+        error=failure.message if failure else "",
+        hint=failure.hint if failure else "",
+    )
