@@ -1,0 +1,174 @@
+"""What a deployment's replicas go through next: create, replace, delete, or wait, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.names import replica_name
+
+NAMES_SHOWN_MAX = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What people ask of a deployment.
+
+    min_available: a rollout leaves at least so many replicas ready. digest: of the definition.
+    """
+
+    name: str
+    replica_count: int
+    min_available: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One replica as it is.
+
+    leaving: its deletion is wanted already. replacing: its new generation is not ready yet.
+    """
+
+    name: str
+    ordinal: int
+    digest: str
+    ready: bool
+    leaving: bool = False
+    replacing: bool = False
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it counts towards `min_available`."""
+        return self.ready and not self.leaving and not self.replacing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What is safe to do now; ask again after the world has moved.
+
+    create: ordinals. replace, delete: names. why: the reason of each step, by replica name.
+    blocked: why no further replica may be replaced and what would let it, "" when nothing blocks.
+    waiting: what has to happen by itself before there can be a next step, "" when nothing has.
+    done: there are exactly the wanted replicas, all up to date and ready.
+    """
+
+    create: tuple[int, ...] = ()
+    replace: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
+    blocked: str = ""
+    waiting: str = ""
+    progress: str = ""
+    done: bool = False
+
+
+def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
+    """The steps that are safe now, each with its reason.
+
+    No step takes an available replica away when that would leave fewer than `min_available` (or
+    than all, when fewer replicas are wanted). What is not ready is replaced and deleted freely. A
+    place is filled again only when its last holder is gone. The order of `replicas` does not
+    matter: equal input gives equal steps.
+    """
+    ordered = sorted(replicas, key=lambda replica: (replica.ordinal, replica.name))
+    live = [replica for replica in ordered if not replica.leaving]
+    kept = [r for r in live if 1 <= r.ordinal <= deployment.replica_count]
+    surplus = [r for r in live if r not in kept]
+    outdated = [r for r in kept if r.digest != deployment.digest]
+    taken = {replica.ordinal for replica in ordered}
+    create = [n for n in range(1, deployment.replica_count + 1) if n not in taken]
+
+    quota = _quota(deployment, live)
+    replace = _freely_then_within(quota, outdated)
+    # A rollout has the first claim on the quota: surplus replicas that are still ready are what
+    # lets it go on when every one of the remaining has to stay ready.
+    quota -= sum(replica.is_available for replica in replace)
+    delete = _freely_then_within(quota, surplus[::-1])
+
+    touched = {replica.name for replica in (*replace, *delete)}
+    blocked = ""
+    if any(r.is_available and r.name not in touched for r in outdated):
+        blocked = _blocked(deployment, surplus)
+    waiting = _waiting(deployment, kept, create, touched) or _still_leaving(ordered)
+    return Steps(
+        create=tuple(create),
+        replace=tuple(replica.name for replica in replace),
+        delete=tuple(replica.name for replica in delete),
+        why=_reasons(deployment, create, replace, delete),
+        blocked=blocked,
+        waiting=waiting,
+        progress=_progress(deployment, kept),
+        done=not (create or surplus or outdated or waiting),
+    )
+
+
+def _quota(deployment: Wanted, live: Sequence[Replica]) -> int:
+    """How many available replicas may be taken away now."""
+    floor = min(deployment.min_available, deployment.replica_count)
+    return max(sum(replica.is_available for replica in live) - floor, 0)
+
+
+def _freely_then_within(quota: int, replicas: Sequence[Replica]) -> list[Replica]:
+    """Those that are not available, then as many of the available as the quota allows, in order."""
+    available = [replica for replica in replicas if replica.is_available]
+    return [r for r in replicas if not r.is_available] + available[:quota]
+
+
+def _blocked(deployment: Wanted, surplus: Sequence[Replica]) -> str:
+    """Why an outdated replica can never be replaced as things are, or "" when waiting will do."""
+    count, floor = deployment.replica_count, deployment.min_available
+    if floor < count or any(replica.is_available for replica in surplus):
+        return ""
+    who = "its only replica" if count == 1 else f"all {count} replicas"
+    remedy = f"lower min_available to {count - 1}"
+    if count < REPLICAS_MAX:
+        remedy += f" or raise replicas to {count + 1}"
+    return (
+        f"{deployment.name}: {who} must stay ready (min_available {floor}): "
+        f"no replica may be replaced; {remedy}"
+    )
+
+
+def _waiting(
+    deployment: Wanted, kept: Sequence[Replica], create: Sequence[int], touched: set[str]
+) -> str:
+    """Which of the wanted replicas are not ready once the steps are made."""
+    unready = {r.name for r in kept if not r.is_available or r.name in touched}
+    unready |= {replica_name(deployment.name, ordinal) for ordinal in create}
+    return f"waiting for {_named(unready)} to be ready" if unready else ""
+
+
+def _still_leaving(replicas: Sequence[Replica]) -> str:
+    leaving = {replica.name for replica in replicas if replica.leaving}
+    return f"waiting for {_named(leaving)} to be gone" if leaving else ""
+
+
+def _named(names: set[str]) -> str:
+    shown = sorted(names)[:NAMES_SHOWN_MAX]
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+    return ", ".join(shown)
+
+
+def _reasons(
+    deployment: Wanted,
+    create: Sequence[int],
+    replace: Sequence[Replica],
+    delete: Sequence[Replica],
+) -> dict[str, str]:
+    count = deployment.replica_count
+    wanted = f"{deployment.name} has {count} {'replica' if count == 1 else 'replicas'}"
+    reasons = {replica_name(deployment.name, n): f"missing: {wanted}" for n in create}
+    for replica in replace:
+        state = "" if replica.is_available else "; it was not ready"
+        reasons[replica.name] = (
+            f"the definition changed ({replica.digest} to {deployment.digest}){state}"
+        )
+    reasons.update({replica.name: f"surplus: {wanted}" for replica in delete})
+    return reasons
+
+
+def _progress(deployment: Wanted, kept: Sequence[Replica]) -> str:
+    updated = sum(replica.digest == deployment.digest for replica in kept)
+    ready = sum(replica.is_available for replica in kept)
+    return f"{updated} of {deployment.replica_count} updated, {ready} ready"

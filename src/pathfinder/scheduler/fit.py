@@ -1,0 +1,154 @@
+"""Which nodes can take a container: the one function behind placing, committing and explaining."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pathfinder.model.resources import Resources
+from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.fleet import (
+    CONTAINERS_MAX,
+    CORDONED,
+    COUNT,
+    CPU,
+    DISK,
+    KNOWN,
+    MEMORY,
+    PROCESSES,
+    UNAVAILABLE,
+    Columns,
+    Fleet,
+    Mask,
+    Numbers,
+    numbers,
+)
+
+# Resource, its reason's code, and whether a capacity of 0 means "cannot be used" or "unlimited".
+AMOUNT_CODES: Final = (
+    (CPU, "cpu", True),
+    (MEMORY, "memory", True),
+    (DISK, "disk", False),
+    (PROCESSES, "processes", False),
+)
+RESOURCE_OF_CODE: Final = {code: resource for resource, code, _ in AMOUNT_CODES}
+CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One container that wants a node of its cluster.
+
+    group: "cluster/deployment", whose members are spread over nodes, or "".
+    """
+
+    name: str
+    cluster: str
+    kind: str
+    need: Resources
+    constraints: tuple[Requirement, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The nodes that fail for one reason. code: as in `Reason`."""
+
+    code: str
+    nodes: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feasibility:
+    """Which nodes of the request's cluster fit, and why the others do not.
+
+    One place per node in every array, in the order of `columns.names`. A node may fail for several
+    reasons. To be read before the fleet changes.
+    """
+
+    request: Request
+    columns: Columns
+    amounts: Numbers
+    failures: tuple[Failure, ...]
+    fits: Mask
+
+    def node_count(self) -> int:
+        """How many nodes the cluster has."""
+        return len(self.columns.views)
+
+    def fit_count(self) -> int:
+        """How many of them fit."""
+        return int(np.count_nonzero(self.fits))
+
+    def node_names(self) -> tuple[str, ...]:
+        """The names of the nodes that fit, in order."""
+        return tuple(self.columns.names[row] for row in np.flatnonzero(self.fits))
+
+    def fits_on(self, node: str) -> bool:
+        """Whether one node, by name, fits."""
+        row = self.columns.rows.get(node, -1)
+        return row >= 0 and bool(self.fits[row])
+
+
+def feasible(fleet: Fleet, request: Request) -> Feasibility:
+    """Which nodes can take the container as the fleet is now."""
+    columns = fleet.columns(request.cluster)
+    return examine(columns, columns.amounts, request)
+
+
+def examine(columns: Columns, amounts: Numbers, request: Request) -> Feasibility:
+    """The same over given amounts, as in the middle of a round of placements."""
+    failures = refusals(columns, request)
+    failures.extend(shortages(columns.traits, amounts, numbers(request.need)))
+    return Feasibility(
+        request=request,
+        columns=columns,
+        amounts=amounts,
+        failures=tuple(failures),
+        fits=candidates(columns, failures),
+    )
+
+
+def candidates(columns: Columns, failures: list[Failure]) -> Mask:
+    """The known nodes without any of the failures."""
+    remaining: Mask = columns.traits[KNOWN] != 0
+    for failure in failures:
+        remaining &= ~failure.nodes
+    return remaining
+
+
+def refusals(columns: Columns, request: Request) -> list[Failure]:
+    """Reasons that do not depend on what else runs there."""
+    traits = columns.traits
+    known = traits[KNOWN] != 0
+    failures = [
+        Failure("cordoned", traits[CORDONED] != 0),
+        Failure("unavailable", traits[UNAVAILABLE] != 0),
+        Failure("kind", known & ~columns.offers(request.kind)),
+    ]
+    failures.extend(
+        Failure(CONSTRAINT_CODE + requirement.text(), known & ~columns.meets(requirement))
+        for requirement in dict.fromkeys(request.constraints)
+    )
+    return failures
+
+
+def shortages(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> list[Failure]:
+    """Reasons that depend on amounts. Works on any part of the columns, also on one node's.
+
+    What asks for nothing of a resource fits even where others have taken too much of it.
+    """
+    known = traits[KNOWN] != 0
+    failures = []
+    for resource, code, must_be_known in AMOUNT_CODES:
+        capacity = traits[resource]
+        if need[resource]:
+            lacks = known & (capacity - amounts[resource] < need[resource])
+            if not must_be_known:
+                lacks &= capacity > 0
+            failures.append(Failure(code, lacks))
+        elif must_be_known:
+            failures.append(Failure(code, known & (capacity == 0)))
+    most = traits[CONTAINERS_MAX]
+    failures.append(Failure("containers_max", (most > 0) & (amounts[COUNT] >= most)))
+    return failures

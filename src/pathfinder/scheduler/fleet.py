@@ -1,0 +1,269 @@
+"""All nodes as columns of whole numbers: the part of the state's index that placing reads.
+
+Each cluster has its own columns, one row per node, in the order of the nodes' names whenever they
+are read: the first of several equally good rows is then the one with the smallest name, whatever
+the order in which nodes and containers came.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.model.selectors import Requirement
+
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+# Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
+CPU: Final = 0
+MEMORY: Final = 1
+DISK: Final = 2
+PROCESSES: Final = 3
+COUNT: Final = 4  # in amounts: containers that count on the node
+CONTAINERS_MAX: Final = 4  # in traits; 0: no bound
+KNOWN: Final = 5  # in traits: 0 for a node with amounts that nobody has described yet
+CORDONED: Final = 6
+UNAVAILABLE: Final = 7
+TRAITS: Final = 8
+AMOUNTS: Final = 5
+ROWS_MIN: Final = 16
+MASKS_MAX: Final = 1024  # remembered answers of one cluster: 10 MiB with 10,000 nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """What placing needs to know of a node.
+
+    available: registered, heard of, and its runtime answers; else `why_unavailable` says why not.
+    capacity: 0 for disk or processes means unknown, and unlimited; 0 for CPU or memory means that
+    the node cannot be used. containers_max: 0 means no bound.
+    """
+
+    cluster: str
+    name: str
+    capacity: Resources
+    kinds: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cordoned: bool = False
+    available: bool = True
+    why_unavailable: str = ""
+    containers_max: int = 0
+
+
+def numbers(amounts: Resources) -> tuple[int, int, int, int]:
+    """The four amounts in the order of the columns."""
+    return (amounts.cpu_millis, amounts.memory_mib, amounts.disk_mib, amounts.processes)
+
+
+def resources(amounts: tuple[int, ...]) -> Resources:
+    """The reverse of `numbers`."""
+    cpu_millis, memory_mib, disk_mib, processes = amounts
+    return Resources(
+        cpu_millis=cpu_millis, memory_mib=memory_mib, disk_mib=disk_mib, processes=processes
+    )
+
+
+class Columns:
+    """The nodes of one cluster. Read through `Fleet.columns`, which puts them in order first."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.rows: dict[str, int] = {}
+        self.views: dict[str, NodeView] = {}
+        self._traits: Numbers = np.zeros((TRAITS, ROWS_MIN), np.int64)
+        self._amounts: Numbers = np.zeros((AMOUNTS, ROWS_MIN), np.int64)
+        self._groups: dict[str, dict[str, int]] = {}
+        self._masks: dict[str | Requirement, Mask] = {}
+        self._is_arranged = True
+
+    @property
+    def traits(self) -> Numbers:
+        """What nodes are: capacities, bounds and flags, one row each, one column per node."""
+        return self._traits[:, : len(self.names)]
+
+    @property
+    def amounts(self) -> Numbers:
+        """What is used of them, and the number of containers."""
+        return self._amounts[:, : len(self.names)]
+
+    def describe(self, view: NodeView) -> None:
+        """Put or replace what is known of a node; its amounts stay."""
+        row = self.row(view.name)
+        before = self.views.get(view.name)
+        if before is None or before.labels != view.labels or before.kinds != view.kinds:
+            self._masks.clear()
+        self.views[view.name] = view
+        self._traits[:, row] = (
+            *numbers(view.capacity), view.containers_max, 1, view.cordoned, not view.available,
+        )  # fmt: skip
+
+    def forget(self, name: str) -> None:
+        """The node is no longer a candidate; amounts on it stay until they are released."""
+        if self.views.pop(name, None) is not None:
+            row = self.rows[name]
+            self._traits[:, row] = 0
+            self._masks.clear()
+            self._drop_if_empty(name, row)
+
+    def add(self, name: str, need: Resources, group: str, count: int) -> None:
+        """Reserve (count 1) or release (count -1) what one container needs."""
+        row = self.row(name)
+        amounts = self._amounts
+        for resource, amount in enumerate(numbers(need)):
+            if amount:
+                amounts[resource, row] += count * amount
+        amounts[COUNT, row] += count
+        assert amounts[COUNT, row] >= 0, f"released more on {name} than was reserved"
+        if group:
+            self._add_to_group(name, group, count)
+        if count < 0:
+            self._drop_if_empty(name, row)
+
+    def group_counts(self, group: str) -> Numbers:
+        """How many containers of a group each node has; a new column."""
+        counts: Numbers = np.zeros(len(self.names), np.int64)
+        for name, count in self._groups.get(group, {}).items():
+            counts[self.rows[name]] = count
+        return counts
+
+    def offers(self, kind: str) -> Mask:
+        """The nodes that run containers of a kind. Remembered: not to be written to."""
+        if kind not in self._masks:
+            views = self.views
+            self._remember(kind, [n in views and kind in views[n].kinds for n in self.names])
+        return self._masks[kind]
+
+    def meets(self, requirement: Requirement) -> Mask:
+        """The nodes whose labels meet a requirement. Remembered: not to be written to."""
+        if requirement not in self._masks:
+            views = self.views
+            self._remember(
+                requirement, [n in views and requirement.holds(views[n].labels) for n in self.names]
+            )
+        return self._masks[requirement]
+
+    def row(self, name: str) -> int:
+        """The node's row, made when it has none; valid until the next `arrange`."""
+        row = self.rows.get(name)
+        if row is not None:
+            return row
+        if len(self.names) == self._traits.shape[1]:
+            self.arrange()
+            self._grow()
+        self._masks.clear()
+        if self.names and name < self.names[-1]:
+            self._is_arranged = False
+        self.names.append(name)
+        self.rows[name] = len(self.names) - 1
+        return self.rows[name]
+
+    def arrange(self) -> None:
+        """Put the rows in the order of names and drop those that nothing is known about."""
+        if self._is_arranged and len(self.rows) == len(self.names):
+            return
+        names = sorted(self.rows)
+        order = [self.rows[name] for name in names]
+        for table in (self._traits, self._amounts):
+            table[:, : len(order)] = table[:, order]
+            table[:, len(order) :] = 0
+        self.names = names
+        self.rows = {name: row for row, name in enumerate(names)}
+        self._masks.clear()
+        self._is_arranged = True
+
+    def _grow(self) -> None:
+        if 2 * len(self.names) > self._traits.shape[1]:
+            self._traits = np.hstack([self._traits, np.zeros_like(self._traits)])
+            self._amounts = np.hstack([self._amounts, np.zeros_like(self._amounts)])
+
+    def _add_to_group(self, name: str, group: str, count: int) -> None:
+        nodes = self._groups.setdefault(group, {})
+        nodes[name] = nodes.get(name, 0) + count
+        assert nodes[name] >= 0, f"released more of {group} on {name} than was reserved"
+        if not nodes[name]:
+            del nodes[name]
+        if not nodes:
+            del self._groups[group]
+
+    def _drop_if_empty(self, name: str, row: int) -> None:
+        if self._amounts[COUNT, row] == 0:
+            assert not self._amounts[:, row].any(), f"amounts without containers on {name}"
+            if name not in self.views:
+                del self.rows[name]
+
+    def _remember(self, question: str | Requirement, answers: list[bool]) -> None:
+        if len(self._masks) == MASKS_MAX:
+            self._masks.clear()
+        self._masks[question] = np.array(answers, np.bool_)
+
+
+class Fleet:
+    """All nodes of all clusters, and what is reserved on each: a mutable index of the state.
+
+    Keys are "cluster/node". Amounts are kept by key: they may come before the node is described and
+    stay after it is removed. Whole numbers throughout: releasing what was reserved is exact.
+    """
+
+    def __init__(self) -> None:
+        self._clusters: dict[str, Columns] = {}
+
+    def set_node(self, key: str, node: NodeView) -> None:
+        """Describe a node anew."""
+        assert key == f"{node.cluster}/{node.name}", (key, node)
+        self._clusters.setdefault(node.cluster, Columns()).describe(node)
+
+    def remove_node(self, key: str) -> None:
+        """The node is not there any more; nothing happens when it was not known."""
+        cluster, _, name = key.partition("/")
+        if columns := self._clusters.get(cluster):
+            columns.forget(name)
+            self._drop_if_empty(cluster, columns)
+
+    def reserve(self, key: str, need: Resources, group: str) -> None:
+        """Count one container on a node. `group` is "cluster/deployment", or "" for none."""
+        cluster, _, name = key.partition("/")
+        self._clusters.setdefault(cluster, Columns()).add(name, need, group, 1)
+
+    def release(self, key: str, need: Resources, group: str) -> None:
+        """Take back one `reserve` with the same arguments."""
+        cluster, _, name = key.partition("/")
+        columns = self._clusters.setdefault(cluster, Columns())
+        columns.add(name, need, group, -1)
+        self._drop_if_empty(cluster, columns)
+
+    def used(self, key: str) -> Resources:
+        """What is reserved on a node."""
+        columns, row = self._find(key)
+        return NOTHING if row < 0 else resources(tuple(columns.amounts[:COUNT, row].tolist()))
+
+    def free(self, key: str) -> Resources:
+        """What is left of a node's capacity, at least 0; 0 also where the capacity is unknown."""
+        columns, row = self._find(key)
+        if row < 0:
+            return NOTHING
+        left = columns.traits[:COUNT, row] - columns.amounts[:COUNT, row]
+        return resources(tuple(max(amount, 0) for amount in left.tolist()))
+
+    def count(self, key: str) -> int:
+        """How many containers count on a node."""
+        columns, row = self._find(key)
+        return 0 if row < 0 else int(columns.amounts[COUNT, row])
+
+    def columns(self, cluster: str) -> Columns:
+        """A cluster's nodes in the order of their names, to read until the fleet next changes."""
+        columns = self._clusters.get(cluster) or Columns()
+        columns.arrange()
+        return columns
+
+    def _find(self, key: str) -> tuple[Columns, int]:
+        cluster, _, name = key.partition("/")
+        columns = self._clusters.get(cluster) or Columns()
+        return columns, columns.rows.get(name, -1)
+
+    def _drop_if_empty(self, cluster: str, columns: Columns) -> None:
+        if not columns.rows:
+            del self._clusters[cluster]

@@ -1,0 +1,304 @@
+"""What would make a container fit: the smallest changes, each true when it alone is made."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.amounts import joined, resources_words
+from pathfinder.scheduler.fit import CONSTRAINT_CODE, RESOURCE_OF_CODE, Feasibility
+from pathfinder.scheduler.fleet import (
+    CONTAINERS_MAX,
+    COUNT,
+    KNOWN,
+    Mask,
+    Numbers,
+    numbers,
+    resources,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Uncordon:
+    """Let the node take containers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BringBack:
+    """Make the node available; `why` it is not."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropConstraints:
+    """Ask without these constraints."""
+
+    constraints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Release that much on the node, and that many of its containers."""
+
+    amounts: Resources
+    containers: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskLess:
+    """Need at most these amounts; 0: as much as before."""
+
+    at_most: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class AddNode:
+    """Join a machine that has at least this, with labels such as these."""
+
+    kind: str
+    need: Resources
+    constraints: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+Change = Uncordon | BringBack | DropConstraints | Free | AskLess | AddNode
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Changes which together make the request fit on `node` ("": on a new one)."""
+
+    node: str
+    changes: tuple[Change, ...]
+
+    def text(self) -> str:
+        """As a person would say it."""
+        phrase = joined(_phrase(change, self.node) for change in self.changes)
+        match self.changes:
+            case (Uncordon(),):
+                return f"{phrase}: pfi uncordon {self.node}"
+            case (AddNode(),):
+                return f"{phrase}: start pathfinder-agent there with a join token of this cluster"
+            case (BringBack() | Free(),):
+                return phrase
+            case _:
+                return f"{phrase}: then {self.node} fits"
+
+
+HARDEST: Final = np.iinfo(np.int64).max
+
+
+def remedies(feasibility: Feasibility) -> tuple[Remedy, ...]:
+    """For a request that fits nowhere: single changes, the easiest first; else one combination.
+
+    The last is a new node, unless no node could ever meet the constraints.
+    """
+    hurdles = _Hurdles(feasibility)
+    found = hurdles.single_changes() or hurdles.combination()
+    request = feasibility.request
+    labels = labels_meeting(request.constraints)
+    if labels is not None:
+        constraints = tuple(r.text() for r in dict.fromkeys(request.constraints))
+        found.append(Remedy("", (AddNode(request.kind, request.need, constraints, labels),)))
+    return tuple(found)
+
+
+def _phrase(change: Change, node: str) -> str:
+    match change:
+        case Uncordon():
+            return f"uncordon {node}"
+        case BringBack(why):
+            return f"bring {node} back ({why})" if why else f"bring {node} back"
+        case DropConstraints((constraint,)):
+            return f"drop the constraint {constraint}"
+        case DropConstraints(constraints):
+            return f"drop the constraints {joined(constraints)}"
+        case Free(amounts, containers):
+            verb, place = ("remove", "from") if amounts == NOTHING else ("free", "on")
+            return f"{verb} {resources_words(amounts, containers)} {place} {node}"
+        case AskLess(at_most):
+            return f"ask for at most {resources_words(at_most)}"
+        case AddNode(kind, need, constraints):
+            demands = f" with at least {words}" if (words := resources_words(need)) else ""
+            demands += f", where {joined(constraints)}" if constraints else ""
+            return f"add a node for {kind} containers{demands}"
+
+
+class _Hurdles:
+    """What stands between each node and the request, by the kind of change that would help."""
+
+    def __init__(self, feasibility: Feasibility) -> None:
+        self._columns = feasibility.columns
+        self._amounts = feasibility.amounts
+        self._need = numbers(feasibility.request.need)
+        self._failed = {failure.code: failure.nodes for failure in feasibility.failures}
+        self._constraints = [code for code in self._failed if code.startswith(CONSTRAINT_CODE)]
+        self._dropped: Numbers = np.zeros(len(feasibility.fits), np.int64)
+        for code in self._constraints:
+            self._dropped += self._failed[code]
+        self._short: Mask = self._failed["containers_max"].copy()
+        for code in RESOURCE_OF_CODE.keys() & self._failed.keys():
+            self._short |= self._failed[code]
+        self._missing = deficits(feasibility)
+        self._freeable = self._short & self._can_free()
+        self._askable = self._short & self._can_ask_less()
+        known = feasibility.columns.traits[KNOWN] != 0
+        self._possible: Mask = (
+            known & ~self._failed["kind"] & (~self._short | self._freeable | self._askable)
+        )
+        self._steps: Numbers = (
+            self._failed["cordoned"].astype(np.int64)
+            + self._failed["unavailable"]
+            + (self._dropped > 0)
+            + self._short
+        )
+
+    def single_changes(self) -> list[Remedy]:
+        """The best node for each kind of change that is enough there."""
+        single = self._possible & (self._steps == 1)
+        found: list[Remedy] = []
+        if (row := first(single & self._failed["cordoned"])) >= 0:
+            found.append(self._remedy(row, Uncordon()))
+        if (row := first(single & self._failed["unavailable"])) >= 0:
+            found.append(self._remedy(row, self._bring_back(row)))
+        if (row := smallest(single & (self._dropped > 0), self._dropped)) >= 0:
+            found.append(self._remedy(row, self._drop(row)))
+        if (row := smallest(single & self._freeable, self._missing)) >= 0:
+            found.append(self._remedy(row, self._free(row)))
+        if (row := smallest(single & self._askable, self._missing)) >= 0:
+            found.append(self._remedy(row, self._ask_less(row)))
+        return found
+
+    def combination(self) -> list[Remedy]:
+        """All changes that the node with the fewest of them needs."""
+        fewest = smallest(self._possible, self._steps)
+        if fewest < 0:
+            return []
+        row = smallest(self._possible & (self._steps == self._steps[fewest]), self._missing)
+        changes: list[Change] = []
+        if self._failed["cordoned"][row]:
+            changes.append(Uncordon())
+        if self._failed["unavailable"][row]:
+            changes.append(self._bring_back(row))
+        if self._dropped[row]:
+            changes.append(self._drop(row))
+        if self._freeable[row]:
+            changes.append(self._free(row))
+        elif self._askable[row]:
+            changes.append(self._ask_less(row))
+        return [self._remedy(row, *changes)]
+
+    def _remedy(self, row: int, *changes: Change) -> Remedy:
+        return Remedy(self._columns.names[row], changes)
+
+    def _can_free(self) -> Mask:
+        """Where the failing amounts would be there if enough others went."""
+        can: Mask = np.ones(len(self._short), np.bool_)
+        for code, resource in RESOURCE_OF_CODE.items():
+            if code in self._failed:
+                capacity = self._columns.traits[resource]
+                can &= ~self._failed[code] | ((capacity > 0) & (self._need[resource] <= capacity))
+        return can
+
+    def _can_ask_less(self) -> Mask:
+        """Where there is something left of all failing amounts."""
+        can: Mask = ~self._failed["containers_max"]
+        for code, resource in RESOURCE_OF_CODE.items():
+            if code in self._failed:
+                left = self._columns.traits[resource] - self._amounts[resource]
+                can &= ~self._failed[code] | (left > 0)
+        # A node that reports no CPU or memory fails also those who need none: less is no help.
+        for code in ("cpu", "memory"):
+            if not self._need[RESOURCE_OF_CODE[code]]:
+                can &= ~self._failed[code]
+        return can
+
+    def _bring_back(self, row: int) -> BringBack:
+        name = self._columns.names[row]
+        return BringBack(self._columns.views[name].why_unavailable)
+
+    def _drop(self, row: int) -> DropConstraints:
+        failed = (code for code in self._constraints if self._failed[code][row])
+        return DropConstraints(tuple(code.removeprefix(CONSTRAINT_CODE) for code in failed))
+
+    def _free(self, row: int) -> Free:
+        lacking = [0] * len(self._need)
+        for code, resource in RESOURCE_OF_CODE.items():
+            if code in self._failed and self._failed[code][row]:
+                lacking[resource] = self._need[resource] - self._left(resource, row)
+        containers = 0
+        if self._failed["containers_max"][row]:
+            most = int(self._columns.traits[CONTAINERS_MAX, row])
+            containers = int(self._amounts[COUNT, row]) + 1 - most
+        return Free(resources(tuple(lacking)), containers)
+
+    def _ask_less(self, row: int) -> AskLess:
+        at_most = [0] * len(self._need)
+        for code, resource in RESOURCE_OF_CODE.items():
+            if code in self._failed and self._failed[code][row]:
+                at_most[resource] = self._left(resource, row)
+        return AskLess(resources(tuple(at_most)))
+
+    def _left(self, resource: int, row: int) -> int:
+        return int(self._columns.traits[resource, row] - self._amounts[resource, row])
+
+
+def deficits(feasibility: Feasibility) -> Numbers:
+    """How far each node is from having the amounts: millionths of what is needed, summed up."""
+    need = numbers(feasibility.request.need)
+    total: Numbers = np.zeros(len(feasibility.fits), np.int64)
+    for failure in feasibility.failures:
+        resource = RESOURCE_OF_CODE.get(failure.code)
+        if resource is None:
+            total += (failure.code == "containers_max") * failure.nodes.astype(np.int64)
+            continue
+        left = feasibility.columns.traits[resource] - feasibility.amounts[resource]
+        # Beyond four times too little no node is nearer than another: the product is in 64 bits.
+        missing = np.minimum(need[resource] - left, 4 * need[resource]) * 1_000_000
+        total += np.where(failure.nodes, missing // max(need[resource], 1), 0)
+    return total
+
+
+def first(nodes: Mask) -> int:
+    """The first row that is set, or -1."""
+    return int(nodes.argmax()) if nodes.any() else -1
+
+
+def smallest(nodes: Mask, values: Numbers) -> int:
+    """The first of the rows that are set with the smallest value, or -1."""
+    return int(np.where(nodes, values, HARDEST).argmin()) if nodes.any() else -1
+
+
+def labels_meeting(requirements: Sequence[Requirement]) -> dict[str, str] | None:
+    """Labels that meet them all; None when there are none, or none were found."""
+    labels: dict[str, str] = {}
+    by_key: dict[str, list[Requirement]] = {}
+    for requirement in requirements:
+        by_key.setdefault(requirement.key, []).append(requirement)
+    for key, demands in sorted(by_key.items()):
+        if all(demand.holds({}) for demand in demands):
+            continue
+        for value in _values_worth_trying(demands):
+            if all(demand.holds({key: value}) for demand in demands):
+                labels[key] = value
+                break
+        else:
+            return None
+    return labels
+
+
+def _values_worth_trying(demands: Sequence[Requirement]) -> list[str]:
+    named = sorted({value for demand in demands for value in demand.values})
+    excluded = len(named)
+    invented = [f"any-{number}" for number in range(excluded + 1)]
+    bounds = sorted({float(d.values[0]) for d in demands if d.operator in ("<", ">")})
+    between = [(low + high) / 2 for low, high in pairwise(bounds)]
+    steps = [bound + step for bound in bounds for step in range(-excluded - 1, excluded + 2)]
+    tried = [number for number in (*between, *steps) if math.isfinite(number)]
+    return [*named, *invented, *(f"{number:.12g}" for number in tried)]
