@@ -37,8 +37,14 @@ class Verdict:
 STATIC: Final = (
     Check(name="types", argv=("mypy",)),
     Check(name="rooms", argv=("lint-imports", "--no-cache")),
-    Check(name="lint", argv=("ruff", "check", "--quiet"), fix="./dev fix"),
-    Check(name="format", argv=("ruff", "format", "--check", "--quiet"), fix="./dev fix"),
+    Check(
+        name="lint", argv=("ruff", "check", "--quiet", "--output-format=concise"), fix="./dev fix"
+    ),
+    Check(
+        name="format",
+        argv=("ruff", "format", "--check", "--quiet", "--output-format=concise"),
+        fix="./dev fix",
+    ),
     Check(name="tidy", argv=("python", "-m", "tools.tidy")),
 )
 # The longest first, so that the short ones fill the other core.

@@ -3,8 +3,10 @@
 What a person has set up is never changed: only what is missing is added.
 """
 
+import ipaddress
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +37,7 @@ START_S_MAX: Final = 60.0
 LOOK_AGAIN_S: Final = 0.1
 POOL: Final = "default"
 BRIDGE: Final = "pfbr0"
+BRIDGE_NUMBERS: Final = range(148, 248)  # the second byte of its address, less used than others
 POOL_GIB_MAX: Final = 20
 IMAGES: Final = {"busybox": images.build_busybox, "debian": images.build_debian}
 # All unprivileged containers share one user, whose kernel keys and inotify instances run out at
@@ -168,7 +171,10 @@ def _network(lxd: Lxd) -> str:
     for network in lxd.get("/1.0/networks?recursion=1"):
         if network["managed"] and network["type"] == "bridge":
             return str(network["name"])
-    plain = {"ipv4.address": "auto", "ipv6.address": "none"}
+    plain = {
+        "ipv4.address": free_address(Path("/proc/net/route").read_text()),
+        "ipv6.address": "none",
+    }
     attempts: list[dict[str, Any]] = [
         {"name": BRIDGE, "type": "bridge", "config": {**plain, "ipv4.nat": "true"}},
         {
@@ -178,6 +184,26 @@ def _network(lxd: Lxd) -> str:
         },
     ]
     return _first_that_works(lxd, "/1.0/networks", attempts)
+
+
+def free_address(routes: str) -> str:
+    """A bridge's address and prefix that no route of this machine (/proc/net/route) goes to.
+
+    LXD's own "auto" pings its candidates, and gives up where something answers for all of them.
+    """
+    taken = [_destination(line) for line in routes.splitlines()[1:]]
+    for number in BRIDGE_NUMBERS:
+        subnet = ipaddress.IPv4Network(f"10.{number}.1.0/24")
+        if not any(subnet.overlaps(network) for network in taken if network.prefixlen):
+            return f"{subnet[1]}/{subnet.prefixlen}"
+    raise Trouble("no subnet 10.*.1.0/24 is free for a bridge", hint="lxc network create")
+
+
+def _destination(route: str) -> ipaddress.IPv4Network:
+    """Where a line of /proc/net/route leads; the kernel writes addresses in its own byte order."""
+    fields = route.split()
+    address, mask = (int(fields[at], 16).to_bytes(4, sys.byteorder) for at in (1, 7))
+    return ipaddress.IPv4Network((address, int.from_bytes(mask).bit_count()))
 
 
 def _first_that_works(lxd: Lxd, path: str, attempts: list[dict[str, Any]]) -> str:

@@ -18,15 +18,16 @@ START_TIME_FIELD: Final = 19  # of /proc/PID/stat behind the program's name: fie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One background program, with its pid file and its log in `.dev`."""
+    """One background program, with its pid file and its log in the directory `state`."""
 
     name: str
     argv: tuple[str, ...]
+    state: Path = environment.STATE
 
     @property
     def log(self) -> Path:
         """All it says."""
-        return environment.STATE / f"{self.name}.log"
+        return self.state / f"{self.name}.log"
 
     def is_running(self) -> bool:
         """Whether the process of the pid file lives, and is not another that got its number."""
@@ -72,7 +73,7 @@ class Program:
             raise Trouble(f"the {self.name} has ended:\n{said}", hint=f"its log is {self.log}")
 
     def _pid_file(self) -> Path:
-        return environment.STATE / f"{self.name}.pid"
+        return self.state / f"{self.name}.pid"
 
     def _pid(self) -> int | None:
         try:
