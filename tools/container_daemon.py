@@ -5,7 +5,6 @@ What a person has set up is never changed: only what is missing is added.
 
 import ipaddress
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 from tools import commands, environment, images
 from tools.console import Console, Step
 from tools.lxd_rest import Lxd
+from tools.processes import Program
 from tools.trouble import Trouble
 
 SOCKETS: Final = (
@@ -90,10 +90,12 @@ def start(console: Console) -> Lxd:
         raise_kernel_limits()
         if Path("/run/systemd/system").is_dir() and "LXD_DIR" not in os.environ:
             commands.run("systemctl", "start", "lxd")
-            process = None
+            program = None
         else:
-            process = _start_by_hand()
-        _wait_until_it_answers(lxd, process)
+            environment.STATE.mkdir(exist_ok=True)
+            program = _by_hand()
+            program.start()
+        _wait_until_it_answers(lxd, program)
     return lxd
 
 
@@ -228,32 +230,20 @@ def _known_fingerprint(trouble: Trouble, cached: Path) -> str:
     return images.fingerprint(cached)
 
 
-def _start_by_hand() -> subprocess.Popen[bytes]:
-    environment.STATE.mkdir(exist_ok=True)
+def _by_hand() -> Program:
     log = environment.STATE / "lxd.log"
-    with log.open("ab") as said:
-        # In a session of its own, so that Ctrl-C in this terminal is not meant for it.
-        return subprocess.Popen(
-            ["lxd", "--group", "root", "--logfile", str(log)],
-            env=commands.environment(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
-        )
+    return Program(name="lxd", argv=("lxd", "--group", "root", "--logfile", str(log)))
 
 
-def _wait_until_it_answers(lxd: Lxd, process: subprocess.Popen[bytes] | None) -> None:
+def _wait_until_it_answers(lxd: Lxd, program: Program | None) -> None:
     deadline_s = time.monotonic() + START_S_MAX
     while not lxd.answers():
-        has_ended = process is not None and process.poll() is not None
-        if has_ended or time.monotonic() > deadline_s:
+        if program:
+            program.require_running()
+        if time.monotonic() > deadline_s:
             raise Trouble(
                 "LXD was started and does not answer",
-                hint=f"see {environment.STATE / 'lxd.log'}"
-                if process
-                else "journalctl -u lxd -n 50",
+                hint=f"see {program.log}" if program else "journalctl -u lxd -n 50",
             )
         time.sleep(LOOK_AGAIN_S)
 

@@ -1,8 +1,8 @@
 """Background programs of `./dev up`: found again by pid file, stopped in their own time."""
 
 import os
+import shutil
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +37,23 @@ class Program:
         """Start it, unless it runs."""
         if self.is_running():
             return
-        with self.log.open("ab") as said:
-            # A session of its own: Ctrl-C in this terminal is for us, who stop it in good order.
-            process = subprocess.Popen(
-                self.argv,
-                cwd=environment.ROOT,
-                env=environment.program_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-        self._pid_file().write_text(f"{process.pid} {_started(process.pid)}\n")
+        surroundings = environment.program_environment()
+        program = shutil.which(self.argv[0], path=surroundings["PATH"])
+        if program is None:
+            raise Trouble(f"{self.argv[0]} is not installed")
+        said = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        pid = os.posix_spawn(
+            program,
+            self.argv,
+            surroundings,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), *said),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,  # Ctrl-C in this terminal is for us, who stop it in good order
+        )
+        self._pid_file().write_text(f"{pid} {_started(pid)}\n")
 
     def stop(self) -> bool:
         """Ask it to end and wait until it has; by force when it takes too long. False: ran not."""

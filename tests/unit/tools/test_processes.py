@@ -1,5 +1,7 @@
 """Background programs are found again by their pid file, and never mistaken for another."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,13 @@ from tools.trouble import Trouble
 def sleeper(state: Path) -> Program:
     """A program that waits longer than any test."""
     return Program(name="sleeper", argv=("sleep", "600"), state=state)
+
+
+def wait_until_ended(program: Program) -> None:
+    """Return when it has ended; no test lives as long as the deadline."""
+    deadline_s = time.monotonic() + 30
+    while program.is_running() and time.monotonic() < deadline_s:
+        threading.Event().wait(0.01)
 
 
 def test_started_program_is_found_by_whoever_looks(tmp_path: Path) -> None:
@@ -55,8 +64,7 @@ def test_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:
 def test_program_that_ended_shows_what_it_said(tmp_path: Path) -> None:
     program = Program(name="sleeper", argv=("sleep", "nonsense"), state=tmp_path)
     program.start()
-    while program.is_running():
-        pass
+    wait_until_ended(program)
 
     with pytest.raises(Trouble, match="invalid time interval"):
         program.require_running()
