@@ -113,7 +113,9 @@ class LxdClient:
             if document["status_code"] == SUCCESS:
                 return document
             if document["status_code"] >= 400:
-                raise OperationFailed(document.get("err") or str(document.get("status")))
+                raise OperationFailed(
+                    document.get("err") or str(document.get("status")), document.get("metadata")
+                )
         raise OutcomeOpen(f"the operation has not ended within {timeout_s:.0f} s")
 
     def operation(self, answer: Answer) -> Operation:

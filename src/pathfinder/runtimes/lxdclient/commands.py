@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pathfinder.runtimes.lxdclient.client import LxdClient, Operation, instance_path
-from pathfinder.runtimes.lxdclient.errors import LxdError
+from pathfinder.runtimes.lxdclient.errors import LxdError, OperationFailed
 from pathfinder.runtimes.websocket import WebSocket
 from pathfinder.wire.websocket import Closed
 
 STDIN: Final = "0"
-STREAMS: Final = {"1": 1, "2": 2}
+STDOUT: Final = 1
+STDERR: Final = 2
+STREAMS: Final = {"1": STDOUT, "2": STDERR}
 CONTROL: Final = "control"
 SIGKILL: Final = 9
 SEND_BYTES: Final = 32 << 10
@@ -36,7 +38,7 @@ class CommandSession:
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """(1 stdout or 2 stderr, bytes) until both have ended; a terminal has stdout only."""
-        names = STREAMS if "1" in self._sockets else {STDIN: 1}
+        names = STREAMS if "1" in self._sockets else {STDIN: STDOUT}
         open_streams = {stream: self._sockets[name] for name, stream in names.items()}
         while open_streams:
             for stream, websocket in _readable(open_streams):
@@ -47,7 +49,9 @@ class CommandSession:
                         yield stream, message.data
         # LXD does not end a terminal's operation before its client has hung up.
         self._sockets[STDIN].close()
-        self._exit_code = self._result()
+        self._exit_code, failure = self._result()
+        if failure:
+            yield STDERR, f"{failure}\n".encode()
 
     def write(self, data: bytes) -> None:
         """Standard input; b"" ends it. BrokenPipeError when the command takes no more."""
@@ -85,14 +89,21 @@ class CommandSession:
         except OSError:
             pass  # the command has ended: there is nothing left to tell it
 
-    def _result(self) -> int:
-        # Asked at once: LXD forgets the operation 5 s after its end.
+    def _result(self) -> tuple[int, str]:
+        """The exit code, and why the command could not even begin.
+
+        Asked at once: LXD forgets the operation 5 s after its end.
+        """
+        metadata: Mapping[str, Any]
         try:
-            document = self._client.wait(self._operation, timeout_s=RESULT_S_MAX)
+            metadata = self._client.wait(self._operation, timeout_s=RESULT_S_MAX)["metadata"]
+            failure = ""
+        except OperationFailed as error:
+            metadata, failure = error.metadata, str(error)
         except LxdError:
-            return NOT_KNOWN
-        value = (document.get("metadata") or {}).get("return")
-        return value if isinstance(value, int) else NOT_KNOWN
+            return NOT_KNOWN, ""
+        value = metadata.get("return")
+        return (value if isinstance(value, int) else NOT_KNOWN), failure
 
 
 def open_command(  # noqa: PLR0913 - they are the command's parts, all by keyword

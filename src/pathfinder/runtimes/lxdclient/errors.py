@@ -10,6 +10,9 @@ LxdError
 └── AnswerWrong        what answers is not LXD, or one that this library does not understand
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class LxdError(Exception):
     """Base of all errors of this library: raise a subclass."""
@@ -40,7 +43,11 @@ class Changed(Answered):
 
 
 class OperationFailed(LxdError):
-    """The operation ended in failure, or was cancelled."""
+    """The operation ended in failure, or was cancelled. `metadata` is the operation's own."""
+
+    def __init__(self, message: str, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.metadata = metadata or {}
 
 
 class AnswerWrong(LxdError):

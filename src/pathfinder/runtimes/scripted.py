@@ -1,0 +1,382 @@
+"""A runtime in memory that fails as its instances tell it: for the simulation and for tests.
+
+It has no threads, no clock and no luck: a verb happens at once, and the same calls give the same
+results. How long something takes, and when the daemon dies, is up to whoever drives it.
+
+An instance's environment is its script. `PF_SCRIPT_CREATE`, `PF_SCRIPT_START`, `PF_SCRIPT_STOP`
+and `PF_SCRIPT_REMOVE` each hold steps, one after the other, separated by commas; a step is `WHAT`,
+`WHAT:N` (N times) or `WHAT:always`; after the last step the verb succeeds. Counting goes by name
+and generation.
+
+    fail              does not happen; RuntimeFailure
+    refused           does not happen; Refused
+    unknown           happens; OutcomeUnknown
+    unknown-not-done  does not happen; OutcomeUnknown
+    hang              does not happen; Hangs, for which time must be made to pass
+    hang-done         happens; Hangs
+    half              CREATE only: leaves a half-made instance (empty digest); OutcomeUnknown
+    dies              START only: starts, and ends by itself at the next `settle`
+    ok                happens: to let a later step wait for its turn
+
+For example `PF_SCRIPT_START=fail:2,unknown`: fails twice, then starts without saying so.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from pathfinder.model.definitions import ContainerSpec
+from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.runtimes.port import (
+    Change,
+    ImageMissing,
+    Instance,
+    Labels,
+    NameOccupied,
+    NotThere,
+    OutcomeUnknown,
+    Refused,
+    RuntimeDown,
+    RuntimeFacts,
+    RuntimeFailure,
+    Session,
+    State,
+    Terminal,
+    Usage,
+    Wish,
+)
+
+Verb = Literal["create", "start", "stop", "remove"]
+ALWAYS: Final = "always"
+STEPS: Final = frozenset(
+    {
+        "fail", "refused", "unknown", "unknown-not-done", "hang", "hang-done", "half", "dies", "ok",
+    }
+)  # fmt: skip
+NOT_DONE: Final = frozenset({"fail", "refused", "unknown-not-done", "hang"})
+CHANGES_MAX: Final = 10_000
+
+
+class Hangs(OutcomeUnknown):
+    """The call would not return: let time pass, then take it as an OutcomeUnknown."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """One instance as this daemon has it."""
+
+    labels: Labels | None
+    spec: ContainerSpec | None
+    state: State
+    address: str
+    is_dying: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
+    console: bytes = b""
+
+
+class ScriptedRuntime:
+    """The port in memory. It outlives agents, as a daemon does; `is_down` makes it unreachable."""
+
+    def __init__(
+        self,
+        *,
+        images: tuple[str, ...] = ("busybox", "debian"),
+        kinds: tuple[str, ...] = ("system", "application"),
+        capacity: Resources = NOTHING,
+        subnet: str = "10.0.0",
+    ) -> None:
+        self.is_down = False
+        self.images = images
+        self._kinds = kinds
+        self._capacity = capacity
+        self._subnet = subnet
+        self._held: dict[str, _Held] = {}
+        self._begun: dict[tuple[str, int, Verb], int] = {}
+        self._changes: list[str] = []
+        self._changes_dropped = 0
+        self._addresses_given = 0
+
+    # What really is and happens: for whoever drives it.
+
+    def everything(self) -> list[Instance]:
+        """All instances, of any cluster and of none, also while the daemon is down."""
+        return [self._instance(name) for name in sorted(self._held)]
+
+    def spec(self, name: str) -> ContainerSpec | None:
+        """What the instance was made from; None for a foreign one."""
+        return self._held[name].spec
+
+    def settle(self) -> None:
+        """What happens by itself happens now: instances whose script says so end."""
+        for name in sorted(self._held):
+            if self._held[name].is_dying:
+                self.die(name)
+
+    def die(self, name: str) -> None:
+        """Its init ends."""
+        held = self._held[name]
+        held.state, held.is_dying = "stopped", False
+        self._tell(name)
+
+    def vanish(self, name: str) -> None:
+        """Somebody removes it by hand."""
+        del self._held[name]
+        self._tell(name)
+
+    def add_foreign(self, name: str) -> None:
+        """Somebody makes an instance by hand."""
+        self._held[name] = _Held(labels=None, spec=None, state="running", address="")
+        self._tell(name)
+
+    # The port.
+
+    def facts(self) -> RuntimeFacts:
+        """The same always."""
+        self._check_up()
+        return RuntimeFacts(
+            runtime="scripted",
+            version="1",
+            kinds=self._kinds,
+            architecture="x86_64",
+            capacity=self._capacity,
+            images=tuple(sorted(self.images)),
+        )
+
+    def list_instances(self, cluster: str) -> list[Instance]:
+        """All of `cluster`'s instances, by name."""
+        self._check_up()
+        ours = [one for one in self.everything() if one.labels and one.labels.cluster == cluster]
+        return [replace(one, addresses=()) for one in ours]
+
+    def inspect(self, name: str) -> Instance | None:
+        """One instance; None when there is none."""
+        self._check_up()
+        return self._instance(name) if name in self._held else None
+
+    def usage(self, name: str) -> Usage:
+        """Measurements: what the instance reserves, all of it used."""
+        held = self._running(name)
+        memory_mib = held.spec.resources.memory_mib if held.spec else 0
+        return Usage(cpu_ns=0, memory_mib=memory_mib, disk_mib=0, processes=1)
+
+    def create(self, wish: Wish) -> None:
+        """Make the instance, stopped."""
+        self._check_up()
+        held = self._held.get(wish.name)
+        if held is not None and not self._is_half_of(held, wish):
+            if held.labels != wish.labels:
+                raise NameOccupied(f"another container has the name {wish.name}")
+            return
+        if wish.spec.kind not in self._kinds:
+            raise Refused(f"{wish.spec.kind} containers do not run here")
+        image = wish.spec.image
+        if wish.remote is None and (image.alias or image.fingerprint) not in self.images:
+            hint = f"images on this node: {', '.join(sorted(self.images))}"
+            raise ImageMissing(f"image {image.text()} is not on this node", hint=hint)
+        step = self._step(wish.name, "create", wish.labels, wish.spec.environment)
+        if step not in NOT_DONE:
+            labels = replace(wish.labels, digest="") if step == "half" else wish.labels
+            self._held[wish.name] = _Held(
+                labels=labels,
+                spec=wish.spec,
+                state="created",
+                address=self._next_address() if wish.spec.network == "default" else "",
+            )
+            self._tell(wish.name)
+        _raise_for(step, f"create {wish.name}")
+
+    def start(self, name: str) -> None:
+        """Start it."""
+        self._check_up()
+        held = self._own(name)
+        if held.state == "running":
+            return
+        if held.labels is not None and not held.labels.digest:
+            raise NotThere(f"{name} was never made completely")
+        step = self._scripted(name, "start")
+        if step not in NOT_DONE:
+            held.state, held.is_dying = "running", step == "dies"
+            held.console += f"{name} is up\n".encode()
+            self._tell(name)
+        _raise_for(step, f"start {name}")
+
+    def stop(self, name: str, *, grace_s: float = 10.0) -> None:
+        """Stop it, at once."""
+        self._check_up()
+        if name not in self._held or self._own(name).state in ("created", "stopped"):
+            return
+        step = self._scripted(name, "stop")
+        if step not in NOT_DONE:
+            self.die(name)
+        _raise_for(step, f"stop {name}")
+
+    def remove(self, name: str) -> None:
+        """Remove it."""
+        self._check_up()
+        if name not in self._held:
+            return
+        self._own(name)
+        step = self._scripted(name, "remove")
+        if step not in NOT_DONE:
+            self.vanish(name)
+        _raise_for(step, f"remove {name}")
+
+    def changes(self, stopping: Callable[[], bool]) -> Iterator[Change]:
+        """Changes since this was called; ends when there are no more, as nobody waits here."""
+        self._check_up()
+        position = self._changes_dropped + len(self._changes)
+        yield Change(name="")
+        while not stopping() and not self.is_down:
+            index = position - self._changes_dropped
+            if index < 0:
+                position = self._changes_dropped + len(self._changes)
+                yield Change(name="")
+            elif index < len(self._changes):
+                position += 1
+                yield Change(name=self._changes[index])
+            else:
+                return
+
+    def read_file(self, name: str, path: str) -> bytes:
+        """What `write_file` has written."""
+        self._check_up()
+        try:
+            return self._own(name).files[path]
+        except KeyError:
+            raise NotThere(f"{name} has no file {path}") from None
+
+    def write_file(self, name: str, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Keep the content."""
+        self._check_up()
+        self._own(name).files[path] = content
+
+    def open_session(self, name: str, terminal: Terminal) -> Session:
+        """Knows `cat`, `echo`, `true` and `false`."""
+        self._running(name)
+        return ScriptedSession(terminal)
+
+    def console_log(self, name: str) -> bytes:
+        """A line for each start."""
+        self._check_up()
+        return self._own(name).console
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _instance(self, name: str) -> Instance:
+        held = self._held[name]
+        has_address = held.state == "running" and held.address
+        return Instance(
+            name=name,
+            labels=held.labels,
+            state=held.state,
+            addresses=(held.address,) if has_address else (),
+        )
+
+    def _own(self, name: str) -> _Held:
+        if name not in self._held:
+            raise NotThere(f"there is no instance {name}")
+        if self._held[name].labels is None:
+            raise NameOccupied(f"{name} is not Pathfinder's")
+        return self._held[name]
+
+    def _running(self, name: str) -> _Held:
+        self._check_up()
+        held = self._own(name)
+        if held.state != "running":
+            raise NotThere(f"{name} does not run")
+        return held
+
+    def _check_up(self) -> None:
+        if self.is_down:
+            raise RuntimeDown("the scripted runtime is down")
+
+    @staticmethod
+    def _is_half_of(held: _Held, wish: Wish) -> bool:
+        return held.labels == replace(wish.labels, digest="")
+
+    def _scripted(self, name: str, verb: Verb) -> str:
+        held = self._own(name)
+        assert held.labels is not None, "own"
+        assert held.spec is not None, "own"
+        return self._step(name, verb, held.labels, held.spec.environment)
+
+    def _step(self, name: str, verb: Verb, labels: Labels, environment: Mapping[str, str]) -> str:
+        key = (name, labels.generation, verb)
+        number = self._begun.get(key, 0)
+        self._begun[key] = number + 1
+        return step_at(environment.get(f"PF_SCRIPT_{verb.upper()}", ""), number)
+
+    def _next_address(self) -> str:
+        self._addresses_given += 1
+        return f"{self._subnet}.{1 + self._addresses_given % 250}"
+
+    def _tell(self, name: str) -> None:
+        self._changes.append(name)
+        if len(self._changes) > CHANGES_MAX:
+            half = CHANGES_MAX // 2
+            del self._changes[:half]
+            self._changes_dropped += half
+
+
+class ScriptedSession:
+    """A command in a scripted instance."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._command = terminal.command
+        self._input = b""
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """The whole output."""
+        match self._command:
+            case ("cat",):
+                if self._input:
+                    yield 1, self._input
+            case ("echo", *words):
+                yield 1, " ".join(words).encode() + b"\n"
+            case ("true",) | ("false",):
+                pass
+            case _:
+                yield 2, b"Command not found\n"
+
+    def write(self, data: bytes) -> None:
+        """Kept for `cat`."""
+        self._input += data
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Nothing here has a size."""
+
+    def exit_code(self) -> int:
+        """127 for what it does not know."""
+        return {"cat": 0, "echo": 0, "true": 0, "false": 1}.get(self._command[0], 127)
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+def step_at(script: str, number: int) -> str:
+    """What the script says about the call of this number, counted from 0; ValueError: no script."""
+    for text in filter(None, script.split(",")):
+        what, _, times = text.strip().partition(":")
+        if what not in STEPS:
+            raise ValueError(f"{what!r} is not one of {', '.join(sorted(STEPS))}")
+        if times == ALWAYS:
+            return what
+        number -= int(times or 1)
+        if number < 0:
+            return what
+    return "ok"
+
+
+def _raise_for(step: str, what: str) -> None:
+    match step:
+        case "fail":
+            raise RuntimeFailure(f"{what}: the script says fail")
+        case "refused":
+            raise Refused(f"{what}: the script says refused")
+        case "unknown" | "unknown-not-done" | "half":
+            raise OutcomeUnknown(f"{what}: the script says {step}")
+        case "hang" | "hang-done":
+            raise Hangs(f"{what}: the script says {step}")
+        case _:
+            return
