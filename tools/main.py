@@ -43,7 +43,11 @@ def parser() -> argparse.ArgumentParser:
     scenario.add_argument("name", metavar="NAME", help="a module in scenarios/")
     scenario.add_argument("arguments", nargs=argparse.REMAINDER, help="for the scenario")
     simulate = add("simulate", "run the simulation of the whole platform")
-    simulate.add_argument("seed", nargs="*", type=int, metavar="SEED", help="replay these seeds")
+    simulate.add_argument(
+        "seed", nargs="*", type=int, metavar="SEED", help="replay these alone, and say what happens"
+    )
+    simulate.add_argument("--seeds", type=int, default=200, metavar="N", help="how many (200)")
+    simulate.add_argument("--first", type=int, default=0, metavar="SEED", help="from this one on")
     add("lock", "resolve pyproject.toml anew into requirements/dev.txt")
     return top
 
@@ -81,16 +85,22 @@ def _do(console: Console, options: argparse.Namespace) -> int:
         case "scenario":
             return scenarios.play(options.name, options.arguments)
         case "simulate":
-            return _program("pathfinder", "simulate", *map(str, options.seed))
+            return _simulate(options.seed, count=options.seeds, first=options.first)
         case command:
             assert command == "lock", command
             environment.lock(console)
             return 0
 
 
-def _program(*argv: str) -> int:
-    surroundings = environment.program_environment()
-    return subprocess.run(argv, cwd=environment.ROOT, env=surroundings, check=False).returncode
+def _simulate(seeds: list[int], *, count: int, first: int) -> int:
+    if not seeds:
+        return _simulation("--seeds", str(count), "--first", str(first))
+    return max(_simulation("--seed", str(seed), "--say") for seed in seeds)
+
+
+def _simulation(*arguments: str) -> int:
+    argv = [str(environment.PYTHON), "-m", "pathfinder.simulation.main", *arguments]
+    return subprocess.run(argv, cwd=environment.ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
