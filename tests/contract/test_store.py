@@ -265,14 +265,14 @@ def test_compaction_never_makes_a_hole_where_the_clock_went_back(engine: Engine)
 
 
 def test_chain_goes_on_where_all_records_were_dropped(engine: Engine) -> None:
-    epoch, records = filled(engine.store, 600)
-    engine.store.save_snapshot(epoch, 600, records[-1].hash, [b"state"])
+    epoch, records = filled(engine.store, 300)
+    engine.store.save_snapshot(epoch, 300, records[-1].hash, [b"state"])
 
-    assert engine.store.compact(epoch, keep_after_ms=10_000) == 600
+    assert engine.store.compact(epoch, keep_after_ms=10_000) == 300
     tenure = engine.reopen().lead()
-    assert (tenure.last_seq, tenure.last_hash) == (600, records[-1].hash)
-    added = engine.store.append(tenure.epoch, 601, b"next")
-    assert (added.seq, added.previous) == (601, records[-1].hash)
+    assert (tenure.last_seq, tenure.last_hash) == (300, records[-1].hash)
+    added = engine.store.append(tenure.epoch, 301, b"next")
+    assert (added.seq, added.previous) == (301, records[-1].hash)
     assert list(engine.reopen().read(0)) == [added]
 
 

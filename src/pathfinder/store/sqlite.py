@@ -26,9 +26,16 @@ from pathfinder.store.port import (
     Snapshot,
     Tenure,
 )
-from pathfinder.store.sqlite_file import open_reader, open_writer, translated
+from pathfinder.store.sqlite_file import (
+    PAGE_BYTES,
+    WAL_BYTES_MAX,
+    open_reader,
+    open_writer,
+    translated,
+)
 
-BALLAST_BYTES: Final = 4 << 20
+# On a full disk, room to fold the WAL into the database, and as much again for cleaning up.
+BALLAST_BYTES: Final = 2 * WAL_BYTES_MAX
 READ_BYTES_MAX: Final = 4 << 20  # of bodies, in one read transaction: a long one keeps the WAL
 DROP_RECORDS_MAX: Final = 256  # in one transaction, so that the WAL stays within its bound
 
@@ -46,12 +53,14 @@ class SqliteStore:
     """A `Store` in the file `path`, whose directory exists. Opens nothing before it is used.
 
     Until `lead` it only reads, so that a journal can be looked at while its server runs.
+    `ballast_bytes` 0: none is kept, and a full disk may need help from outside.
     """
 
     def __init__(self, path: Path, *, ballast_bytes: int = BALLAST_BYTES) -> None:
         self._path = path
         self._lock = LockFile(path.with_name(path.name + ".lock"))
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
+        self._wal_bytes_max = min(WAL_BYTES_MAX, ballast_bytes // 2 or WAL_BYTES_MAX)
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._only_writer = threading.Lock()
@@ -63,7 +72,7 @@ class SqliteStore:
         with translated(self._path):
             self._lock.take()
             if self._writer is None:
-                self._writer = open_writer(self._path)
+                self._writer = open_writer(self._path, wal_bytes_max=self._wal_bytes_max)
             self._ballast.take()
         snapshot = self.read_snapshot()
         self._check_tail(snapshot.seq if snapshot else 0)
@@ -248,9 +257,17 @@ class SqliteStore:
             return self._ballast.take()
 
     def _shrink(self) -> None:
+        """Give free pages back to the disk until the ballast fits again."""
+        slice_pages = max(self._wal_bytes_max // PAGE_BYTES // 2, 1)
+        while not self._regain_room() and self._free_page_count():
+            with translated(self._path):
+                # Not execute(): it takes one step of this statement, which frees one page.
+                self._leading().executescript(f"PRAGMA incremental_vacuum({slice_pages})")
+
+    def _free_page_count(self) -> int:
         with translated(self._path):
-            self._leading().execute("PRAGMA incremental_vacuum").fetchall()
-        self._regain_room()
+            (count,) = self._leading().execute("PRAGMA freelist_count").fetchone()
+        return int(count)
 
     def _checkpoint(self) -> None:
         with translated(self._path):

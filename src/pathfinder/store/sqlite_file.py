@@ -12,7 +12,7 @@ from pathfinder.store.port import Broken, DiskFull, StoreFailure, Unusable
 
 SCHEMA_VERSION: Final = 1
 # The WAL is folded into the database at this size and does not stay larger after a big transaction.
-WAL_BYTES_MAX: Final = 16 << 20
+WAL_BYTES_MAX: Final = 4 << 20
 PAGE_BYTES: Final = 4096
 # Nobody else writes here; a person with a `sqlite3` shell in a transaction is refused, not awaited.
 BUSY_S_MAX: Final = 1.0
@@ -55,22 +55,26 @@ _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _ROOM_BYTES_MIN: Final = 64 << 10
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, *, wal_bytes_max: int = WAL_BYTES_MAX) -> sqlite3.Connection:
     """The writing connection; makes file and schema when there are none. StoreFailure otherwise."""
     with translated(path):
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = _connect(path, "rw")
-        # Settings before journal_mode: they are fixed by the first page that is written.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES_MAX // PAGE_BYTES}")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-        # Overwrites what is deleted where that costs no further I/O.
-        connection.execute("PRAGMA secure_delete = FAST")
-        if _is_empty(connection):
-            _create(connection)
-        _check_version(connection, path)
+        try:
+            # auto_vacuum before journal_mode: the first page that is written fixes it.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {wal_bytes_max // PAGE_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit = {wal_bytes_max}")
+            # Overwrites what is deleted where that costs no further I/O.
+            connection.execute("PRAGMA secure_delete = FAST")
+            if _is_empty(connection):
+                _create(connection)
+            _check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -80,7 +84,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
         if not path.exists():
             raise Unusable(f"there is no journal at {path}: has `pathfinder init` been run?")
         connection = _connect(path, "ro")
-        _check_version(connection, path)
+        try:
+            _check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -91,6 +99,9 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _failure(error, path) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes the schema in its message about a damaged one.
+        raise Broken(f"{path}: the schema is damaged") from error
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
 
