@@ -94,7 +94,8 @@ def run_check(check: Check) -> Verdict:
 
 def fix(console: Console) -> int:
     """Format, and repair what the linter can repair."""
-    for argv in (("ruff", "check", "--fix", "--quiet"), ("ruff", "format", "--quiet")):
+    concise = "--output-format=concise"
+    for argv in (("ruff", "check", "--fix", "--quiet", concise), ("ruff", "format", "--quiet")):
         verdict = run_check(Check(name=" ".join(argv), argv=argv))
         if not verdict.passed:
             console.say(verdict.output.rstrip())
