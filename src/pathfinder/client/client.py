@@ -110,10 +110,12 @@ class Client:
         cluster: str | None = None,
         revision: int | None = None,
         force: bool = False,
+        dry_run: bool = False,
     ) -> Object:
         """Want it no longer. `force`: for a node, "I confirm that it is dead"."""
         path = kind.path(cluster or self.cluster, name)
-        return self._ask("DELETE", path, {"force": force or None}, revision=revision)
+        query = {"force": force or None, "dry_run": dry_run or None}
+        return self._ask("DELETE", path, query, revision=revision)
 
     # Changes
 

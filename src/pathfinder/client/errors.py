@@ -64,7 +64,7 @@ def error_from_description(
 ) -> PathfinderError:
     """The error with this code; with an unknown code, the class that fits the status."""
     kind = BY_CODE.get(code) or BY_STATUS.get(status)
-    details = {key: value for key, value in details.items() if isinstance(key, str)}
+    details = {key: value for key, value in details.items() if key not in ("message", "hint")}
     if kind is DefinitionWrong:
         place = str(details.pop("place", ""))
         return DefinitionWrong(place, message.removeprefix(f"{place}: "), hint=hint, **details)

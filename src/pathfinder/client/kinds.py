@@ -9,7 +9,7 @@ ROOT: Final = "/api/v3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind. `clustered`: names are those of one cluster. `document`: its `kind:` in manifests."""
+    """One kind. `clustered`: names are those of one cluster. `document`: its `kind:` on paper."""
 
     name: str
     plural: str

@@ -1,0 +1,5 @@
+"""`python -m pathfinder.cli` is `pfi`."""
+
+from pathfinder.cli.main import main
+
+main()

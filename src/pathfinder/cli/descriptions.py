@@ -1,0 +1,149 @@
+"""Everything about one thing, for people. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from pathfinder.cli.tables import NOTHING, Item, label_text, table
+from pathfinder.cli.text import age, aligned, moment, safe, toned
+from pathfinder.client.kinds import CONTAINER
+from pathfinder.model.resources import cpu_text, size_text
+
+STATES: Final = frozenset({"phase", "status", "ready"})
+# Shown in sections of their own, or by another field.
+ELSEWHERE: Final = frozenset({"kind", "spec", "explanation", "ipaddress", "facts", "usage"})
+EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
+
+
+def description(
+    item: Item,
+    containers: Sequence[Item] | None,
+    events: Sequence[Item],
+    now_ms: int,
+) -> list[str]:
+    """The fields, then what belongs to it, then what happened to it."""
+    rows = [
+        [f"{key}:", _value(key, value, now_ms)]
+        for key, value in item.items()
+        if key not in ELSEWHERE and value not in EMPTY
+    ]
+    lines = aligned(rows)
+    for key in ("spec", "facts", "usage"):
+        if item.get(key):
+            lines += ["", _title(key), *(f"  {line}" for line in tree_lines(item[key]))]
+    if item.get("explanation"):
+        lines += ["", _title("explanation")]
+        lines += [f"  {line}" for line in explanation_lines(item, item["explanation"])]
+    if containers is not None:
+        lines += ["", _title("containers")]
+        lines += [f"  {line}" for line in _containers(containers, now_ms)]
+    lines += ["", _title("events"), *(f"  {line}" for line in _events(events, now_ms))]
+    return lines
+
+
+def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
+    """Why a container is where it is, or nowhere, and what would help."""
+    told = explanation.get("explanation") or explanation
+    where = f"on {item['node']}" if item.get("node") else "on no node"
+    lines = [f"{CONTAINER.name}/{item['name']} is {toned(item['phase'])} {where}"]
+    text = told.get("text") or explanation.get("why") or item.get("why")
+    if text:
+        lines.append(f"because: {safe(str(text))}")
+    rows = [[f"{reason['count']}x", safe(reason["text"])] for reason in told.get("reasons") or ()]
+    if rows:
+        lines += [f"nodes that do not fit (of {told.get('nodes_total', '?')}):"]
+        lines += aligned(rows, indent="  ")
+    near = [_pair(entry) for entry in told.get("nearest") or ()]
+    if near:
+        lines += ["nearest:", *aligned(near, indent="  ")]
+    remedies = list(told.get("remedies") or ())
+    if hint := explanation.get("hint") or item.get("hint"):
+        remedies.append(hint)
+    if remedies:
+        lines += ["what would help:", *(f"  - {safe(str(remedy))}" for remedy in remedies)]
+    return lines
+
+
+def tree_lines(value: Any, indent: str = "") -> Iterator[str]:
+    """Nested data as indented `key: value` lines."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, (Mapping, list)) and inner:
+                yield f"{indent}{key}:"
+                yield from tree_lines(inner, indent + "  ")
+            elif inner not in EMPTY:
+                yield f"{indent}{key}: {_amount(str(key), inner)}"
+    elif isinstance(value, list):
+        for inner in value:
+            yield f"{indent}- {_entry(inner)}"
+
+
+def _value(key: str, value: object, now_ms: int) -> str:
+    if key.endswith("_ms") and isinstance(value, int):
+        return f"{moment(value)} ({age(now_ms - value)} ago)" if value else NOTHING
+    if key == "heard_ms_ago" and isinstance(value, int):
+        return f"{value / 1000:.1f}s ago"
+    if key == "labels" and isinstance(value, dict):
+        return safe(label_text(value))
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+        return toned(text) if key in STATES else text
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_amount(name, part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(_entry(entry) for entry in value)
+    text = safe(str(value))
+    return toned(text) if key in STATES else text
+
+
+def _entry(entry: object) -> str:
+    if isinstance(entry, Mapping):
+        return " ".join(f"{key} {value}" for key, value in entry.items())
+    return safe(str(entry))
+
+
+def _pair(entry: object) -> list[str]:
+    if isinstance(entry, Mapping):
+        return [safe(str(value)) for value in entry.values()][:2]
+    if isinstance(entry, (list, tuple)):
+        return [safe(str(value)) for value in entry][:2]
+    return [safe(str(entry)), ""]
+
+
+def _amount(key: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            return "not known"
+        if key.endswith("_mib"):
+            return size_text(value)
+        if key.endswith("_millis"):
+            return f"{cpu_text(value) or '0'} cores"
+    return safe(str(value))
+
+
+def _containers(containers: Sequence[Item], now_ms: int) -> list[str]:
+    if not containers:
+        return ["none"]
+    return table(CONTAINER.name, containers, now_ms=now_ms, is_wide=False)
+
+
+def _events(events: Sequence[Item], now_ms: int) -> list[str]:
+    if not events:
+        return ["none"]
+    return aligned(
+        [
+            [
+                f"{age(now_ms - event.get('time_ms', 0))} ago",
+                safe(event.get("action", "")),
+                safe(event.get("node") or ""),
+                safe(event.get("why") or ""),
+                f"by {safe(event['who'])}" if event.get("who") else "",
+            ]
+            for event in events
+        ]
+    )
+
+
+def _title(text: str) -> str:
+    return click.style(f"{text}:", bold=True)

@@ -1,0 +1,91 @@
+"""When is a thing as it was waited for, and what is it until then. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pathfinder.cli.errors import Misused
+from pathfinder.cli.kinds import nearest
+from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, NODE, Kind
+from pathfinder.model.phases import Phase
+
+Item = Mapping[str, Any]
+READY: Final = "ready"
+DELETED: Final = "deleted"
+PHASE: Final = "phase="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """`text`: the present state. `hint`: what would help, when something is wrong."""
+
+    is_done: bool
+    text: str
+    hint: str = ""
+
+
+def condition(text: str, kind: Kind) -> str:
+    """`ready`, `deleted` or `phase=NAME`, checked against the kind; Misused otherwise."""
+    lower = text.lower()
+    if lower == DELETED:
+        return DELETED
+    if lower == READY:
+        if kind not in (CONTAINER, DEPLOYMENT, NODE):
+            raise Misused(f"a {kind.name} is never ready: it is there or not")
+        return READY
+    if lower.startswith(PHASE):
+        if kind is not CONTAINER:
+            raise Misused(f"a {kind.name} has no phase", hint="containers have")
+        name = text[len(PHASE) :].upper()
+        if name not in Phase.__members__:
+            near = nearest(name, tuple(Phase.__members__))
+            known = ", ".join(Phase.__members__)
+            raise Misused(
+                f"{name} is not a phase",
+                hint=f"did you mean {near}?" if near else f"phases are {known}",
+            )
+        return PHASE + name
+    raise Misused(f"cannot wait for {text!r}", hint="write ready, deleted or phase=NAME")
+
+
+def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
+    """How far it is. `item`: None when there is nothing with this name."""
+    if item is None:
+        return Progress(is_done=wanted == DELETED, text="not there")
+    state = _state(kind, item)
+    hint = str(item.get("hint") or "") or _remedy(item)
+    if wanted == READY:
+        return Progress(is_done=_is_ready(kind, item), text=state, hint=hint)
+    if wanted.startswith(PHASE):
+        return Progress(is_done=item.get("phase") == wanted[len(PHASE) :], text=state, hint=hint)
+    return Progress(is_done=False, text=state, hint=hint)
+
+
+def _is_ready(kind: Kind, item: Item) -> bool:
+    if kind is DEPLOYMENT:
+        replicas = item["replicas"]
+        return bool(item["ready"] == item["updated"] == item["current"] == replicas)
+    if kind is NODE:
+        return bool(item["status"] == "ready")
+    return bool(item["ready"])
+
+
+def _state(kind: Kind, item: Item) -> str:
+    if kind is DEPLOYMENT:
+        text = f"{item['ready']}/{item['replicas']} ready, {item['updated']} up to date"
+        why = item.get("blocked") or item.get("progress")
+        return f"{text}: {why}" if why and not _is_ready(kind, item) else text
+    if kind is NODE:
+        return str(item["status"])
+    if kind is CONTAINER:
+        explanation = item.get("explanation") or {}
+        why = explanation.get("text") or item.get("why") or ""
+        text = "ready" if item["ready"] else str(item["phase"])
+        where = f"{text} on {item['node']}" if item.get("node") else text
+        return f"{where}: {why}" if why and not item["ready"] else where
+    return "there"
+
+
+def _remedy(item: Item) -> str:
+    remedies = (item.get("explanation") or {}).get("remedies") or ()
+    return str(remedies[0]) if remedies else ""
