@@ -29,6 +29,7 @@ PROGRAMS: Final = {
     "mkfs.btrfs": "btrfs-progs",
     "busybox": "busybox-static",
     "mmdebstrap": "mmdebstrap",
+    "losetup": "mount",
     "ip": "iproute2",
     "nft": "nftables",
     "iptables": "iptables",
