@@ -191,9 +191,8 @@ class AgentCore:
             self._news_ms = now_ms
         self.runtime_error = failed("", message or "the daemon does not answer").message
         self._is_complete = False
-        pause_ms = LIST_RETRY_MS_MIN << min(self._list_failure_count, 10)
-        self._list_failure_count += 1
-        self._list_ms = now_ms + min(LIST_RETRY_MS_MAX, pause_ms)
+        retry_ms = now_ms + LIST_RETRY_MS_MIN
+        self._list_ms = retry_ms if self._list_ms is None else min(self._list_ms, retry_ms)
 
     def on_facts(self, now_ms: int, facts: Facts) -> None:
         """What the node is; sent in each session's first exchange and when it changes."""
@@ -275,6 +274,11 @@ class AgentCore:
         """The names of our running containers, sorted: what is measured."""
         return tuple(sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None))
 
+    def is_held(self, name: str) -> bool:
+        """Whether the name is a container of ours that is here."""
+        slot = self._slots.get(name)
+        return slot is not None and slot.presence == "ours"
+
     @property
     def heartbeat_ms(self) -> int:
         """After how long the server answers an exchange at the latest."""
@@ -318,6 +322,9 @@ class AgentCore:
     def _on_list_finished(self, now_ms: int, result: Result) -> None:
         if isinstance(result, Failed):
             self.on_runtime_down(now_ms, result.message)
+            pause_ms = LIST_RETRY_MS_MIN << min(self._list_failure_count, 10)
+            self._list_failure_count += 1
+            self._list_ms = now_ms + min(LIST_RETRY_MS_MAX, pause_ms)
             return
         assert isinstance(result, Listed), result
         if not self._is_complete or self.runtime_error:

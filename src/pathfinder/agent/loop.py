@@ -1,0 +1,196 @@
+"""The main loop: wait, tell the core, do what it says. One thread touches the core, this one."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pathfinder.agent.checkpoint import CheckpointFile
+from pathfinder.agent.conversation import IN_FLIGHT_MAX, Checkpoint
+from pathfinder.agent.core import AgentCore
+from pathfinder.agent.effects import Done, Effect, Failed, Inspect, ListAll, OpenStream, Result
+from pathfinder.agent.inbox import (
+    Answered,
+    Changed,
+    Finished,
+    Inbox,
+    Measured,
+    Message,
+    Stopping,
+    Unanswered,
+    WentDown,
+)
+from pathfinder.agent.log import say
+from pathfinder.agent.membership import Membership
+from pathfinder.agent.server import Server
+from pathfinder.agent.streams import Streams
+from pathfinder.agent.workers import Crew, carry_out, converse
+from pathfinder.runtimes.port import Runtime
+from pathfinder.wire.messages import LEASE_MS, Exchange
+
+WAIT_S_MAX: Final = 30.0
+CHECKPOINT_MS: Final = LEASE_MS // 3
+ENDED: Final = {"Create": "created", "Start": "started", "Stop": "stopped", "Remove": "removed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Everything that the loop hands work to."""
+
+    runtime: Runtime
+    server: Server
+    membership: Membership
+    streams: Streams
+
+
+class Loop:
+    """Joins the core with its threads. `run` returns when somebody wants the agent to end."""
+
+    def __init__(
+        self,
+        core: AgentCore,
+        inbox: Inbox,
+        outside: Outside,
+        checkpoint_file: CheckpointFile,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.running: tuple[str, ...] = ()  # read by the observer's thread
+        self._core = core
+        self._inbox = inbox
+        self._outside = outside
+        self._checkpoint_file = checkpoint_file
+        self._now_ms = now_ms
+        self._lines = Crew("line", IN_FLIGHT_MAX)
+        self._calls = Crew("call", core.settings.calls_max)
+        self._saved: Checkpoint | None = None
+        self._save_ms = 0
+        self._was_lease_valid = False
+        self._silence = ""
+        self._runtime_error = ""
+
+    def run(self) -> str:
+        """Run until told to stop; the reason why."""
+        while True:
+            now_ms = self._now_ms()
+            self._act(now_ms)
+            wait_s = (self._core.wake_ms(now_ms) - now_ms) / 1000
+            for message in self._inbox.take(min(WAIT_S_MAX, wait_s)):
+                if isinstance(message, Stopping):
+                    self._save(self._now_ms())
+                    return message.why
+                self._tell(self._now_ms(), message)
+
+    def _act(self, now_ms: int) -> None:
+        core = self._core
+        for effect in core.effects(now_ms):
+            self._begin(now_ms, effect)
+        while (exchange := core.request(now_ms)) is not None:
+            self._send(exchange)
+        self.running = core.running()
+        self._say_changes(now_ms)
+        if now_ms >= self._save_ms:
+            self._save(now_ms)
+
+    def _begin(self, now_ms: int, effect: Effect) -> None:
+        if isinstance(effect, OpenStream):
+            is_held = self._core.is_held(effect.request.slot)
+            self._outside.streams.open(effect.request, is_held=is_held)
+            self._core.on_finished(now_ms, effect, Done())
+            return
+        self._calls.submit(
+            lambda: carry_out(self._outside.runtime, effect, self._inbox, self._now_ms)
+        )
+
+    def _send(self, exchange: Exchange) -> None:
+        outside, heartbeat_ms = self._outside, self._core.heartbeat_ms
+        self._lines.submit(
+            lambda: converse(
+                outside.server, outside.membership, exchange, heartbeat_ms, self._inbox
+            )
+        )
+
+    def _tell(self, now_ms: int, message: Message) -> None:
+        core = self._core
+        match message:
+            case Answered(sequence=sequence, reply=reply):
+                self._say_answered()
+                core.on_reply(now_ms, sequence, reply)
+            case Unanswered(sequence=sequence, error=error):
+                self._say_unanswered(error)
+                core.on_unreachable(now_ms, sequence)
+            case Finished(effect=effect, result=result, took_ms=took_ms):
+                _say_finished(effect, result, took_ms)
+                core.on_finished(now_ms, effect, result)
+            case Changed(change=change):
+                core.on_change(now_ms, change)
+            case WentDown(message=error):
+                core.on_runtime_down(now_ms, error)
+            case Measured(facts=facts, measurements=measurements):
+                if facts is not None:
+                    core.on_facts(now_ms, facts)
+                core.on_measured(measurements)
+            case Stopping():
+                raise AssertionError(message)
+
+    def _save(self, now_ms: int) -> None:
+        self._save_ms = now_ms + CHECKPOINT_MS
+        checkpoint = self._core.checkpoint()
+        if checkpoint == self._saved:
+            return
+        try:
+            self._checkpoint_file.save(checkpoint)
+            self._saved = checkpoint
+        except OSError as error:
+            # Without it a restart asks for a new session and a new lease: slower, never wrong.
+            say("checkpoint_failed", path=self._checkpoint_file.path, error=error)
+
+    # What people are told; never more than once about the same.
+
+    def _say_answered(self) -> None:
+        if self._silence:
+            say("server_answers")
+        self._silence = ""
+
+    def _say_unanswered(self, error: str) -> None:
+        if error != self._silence:
+            say("server_silent", error=error, containers="stay as they are")
+        self._silence = error
+
+    def _say_changes(self, now_ms: int) -> None:
+        is_valid = self._core.lease_valid(now_ms)
+        if is_valid != self._was_lease_valid:
+            say("lease_holds" if is_valid else "lease_ended")
+        self._was_lease_valid = is_valid
+        error = self._core.runtime_error
+        if error != self._runtime_error:
+            say("runtime_down" if error else "runtime_answers", error=error)
+        self._runtime_error = error
+
+
+def _say_finished(effect: Effect, result: Result, took_ms: int) -> None:
+    if isinstance(effect, (OpenStream, ListAll)):
+        return
+    verb = type(effect).__name__
+    if isinstance(result, Failed):
+        say(
+            "failed",
+            verb=verb.lower(),
+            slot=effect.slot,
+            took_ms=took_ms,
+            code=result.code,
+            error=result.message,
+            next=result.hint,
+        )
+    elif not isinstance(effect, Inspect):
+        generation = getattr(effect, "generation", None)
+        say(ENDED[verb], slot=effect.slot, generation=generation, took_ms=took_ms, why=effect.why)
+
+
+def follow_signals(inbox: Inbox, stopping: threading.Event) -> Callable[[int, object], None]:
+    """A handler that ends the loop: the containers stay as they are."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        stopping.set()
+        inbox.put(Stopping(why=f"signal {number}"))
+
+    return on_signal
