@@ -148,3 +148,7 @@ def _on_bug(failure: Any) -> None:
     traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(BUG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Which nodes can take a container: the one function behind placing, committing and explaining."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,7 @@ class Request:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """The nodes that fail for one reason. code: as in `Reason`."""
 
     code: str
@@ -99,7 +98,11 @@ def feasible(fleet: Fleet, request: Request) -> Feasibility:
 def examine(columns: Columns, amounts: Numbers, request: Request) -> Feasibility:
     """The same over given amounts, as in the middle of a round of placements."""
     failures = refusals(columns, request)
-    failures.extend(shortages(columns.traits, amounts, numbers(request.need)))
+    known = columns.traits[KNOWN] != 0
+    failures.extend(
+        Failure(code, known & nodes)
+        for code, nodes in shortages(columns.traits, amounts, numbers(request.need))
+    )
     return Feasibility(
         request=request,
         columns=columns,
@@ -136,19 +139,19 @@ def refusals(columns: Columns, request: Request) -> list[Failure]:
 def shortages(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> list[Failure]:
     """Reasons that depend on amounts. Works on any part of the columns, also on one node's.
 
-    What asks for nothing of a resource fits even where others have taken too much of it.
+    What asks for nothing of a resource fits even where others have taken too much of it. Says
+    nothing meaningful about nodes that are not known.
     """
-    known = traits[KNOWN] != 0
     failures = []
     for resource, code, must_be_known in AMOUNT_CODES:
         capacity = traits[resource]
         if need[resource]:
-            lacks = known & (capacity - amounts[resource] < need[resource])
+            lacks = capacity - amounts[resource] < need[resource]
             if not must_be_known:
                 lacks &= capacity > 0
             failures.append(Failure(code, lacks))
         elif must_be_known:
-            failures.append(Failure(code, known & (capacity == 0)))
+            failures.append(Failure(code, capacity == 0))
     most = traits[CONTAINERS_MAX]
     failures.append(Failure("containers_max", (most > 0) & (amounts[COUNT] >= most)))
     return failures

@@ -51,18 +51,21 @@ def place(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplace
 
     The fleet stays as it is: the caller reserves what it accepts.
     """
-    remaining = Counter(_class_of(request) for request in requests)
+    class_numbers: dict[RequestClass, int] = {}
+    classes = [
+        class_numbers.setdefault(_class_of(request), len(class_numbers)) for request in requests
+    ]
+    remaining = Counter(classes)
     drafts: dict[str, _Draft] = {}
     outcomes: list[Placement | Unplaced] = []
-    for request in requests:
+    for request, class_number in zip(requests, classes, strict=True):
         draft = drafts.get(request.cluster)
         if draft is None:
             draft = drafts[request.cluster] = _Draft(
                 fleet.columns(request.cluster), placements_max=len(requests)
             )
-        request_class = _class_of(request)
-        remaining[request_class] -= 1
-        outcomes.append(draft.place(request, request_class, again=remaining[request_class] > 0))
+        remaining[class_number] -= 1
+        outcomes.append(draft.place(request, class_number, again=remaining[class_number] > 0))
     return outcomes
 
 
@@ -78,17 +81,15 @@ class _Draft:
         self.node_count = len(columns.views)
         self.placed_rows: list[int] = []
         self._groups: dict[str, Numbers] = {}
-        self._classes: dict[RequestClass, _Chooser] = {}
+        self._classes: dict[int, _Chooser] = {}
 
-    def place(
-        self, request: Request, request_class: RequestClass, *, again: bool
-    ) -> Placement | Unplaced:
+    def place(self, request: Request, class_number: int, *, again: bool) -> Placement | Unplaced:
         """Decide for one; `again`: another of its class is to come, so keep what was computed."""
-        chooser = self._classes.pop(request_class, None) or _Chooser(self, request)
+        chooser = self._classes.pop(class_number, None) or _Chooser(self, request)
         if again:
             if len(self._classes) == CLASSES_MAX:
                 del self._classes[next(iter(self._classes))]
-            self._classes[request_class] = chooser
+            self._classes[class_number] = chooser
         return chooser.choose(request)
 
     def group_counts(self, group: str) -> Numbers:
@@ -114,6 +115,7 @@ class _Chooser:
     def __init__(self, draft: _Draft, request: Request) -> None:
         self._draft = draft
         self._need = numbers(request.need)
+        self._needed: Numbers = np.array([[self._need[CPU]], [self._need[MEMORY]]], np.int64)
         self._group = request.group
         self._open = candidates(draft.columns, refusals(draft.columns, request))
         self._members = draft.group_counts(request.group)
@@ -152,7 +154,7 @@ class _Chooser:
         shut: Mask = ~self._open[rows]
         for failure in shortages(traits, amounts, self._need):
             shut |= failure.nodes
-        keys = preference(traits, amounts, self._need, self._members[rows])
+        keys = preference(traits, amounts, self._needed, self._members[rows])
         keys[shut] = NOWHERE
         self._keys[rows] = keys
 
@@ -179,16 +181,17 @@ class _Chooser:
         return f"{reasons}; {fit_count} of {self._draft.node_count} nodes fit"
 
 
-def preference(
-    traits: Numbers, amounts: Numbers, need: tuple[int, ...], members: Numbers
-) -> Numbers:
-    """One number per node, the smaller the better: group members, share taken, containers."""
+def preference(traits: Numbers, amounts: Numbers, needed: Numbers, members: Numbers) -> Numbers:
+    """One number per node, the smaller the better: group members, share taken, containers.
+
+    needed: CPU and memory, one below the other.
+    """
     capacity = traits[CPU : MEMORY + 1]
-    needed = np.array(need[CPU : MEMORY + 1], np.int64)[:, None]
     left = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
     # In millionths, so that shares are exact whole numbers: 2^40 times a million is in int64.
-    share = (left * MILLION // np.maximum(capacity, 1)).min(axis=0)
-    keys: Numbers = (members << (SHARE_BITS + COUNT_BITS)) + ((MILLION - share) << COUNT_BITS)
+    shares = left * MILLION // np.maximum(capacity, 1)
+    taken = MILLION - np.minimum(shares[CPU], shares[MEMORY])
+    keys: Numbers = (members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS)
     keys += amounts[COUNT]
     return keys
 

@@ -298,7 +298,12 @@ def _values_worth_trying(demands: Sequence[Requirement]) -> list[str]:
     excluded = len(named)
     invented = [f"any-{number}" for number in range(excluded + 1)]
     bounds = sorted({float(d.values[0]) for d in demands if d.operator in ("<", ">")})
-    between = [(low + high) / 2 for low, high in pairwise(bounds)]
+    parts = excluded + 2
+    between = [
+        low + (high - low) * part / parts
+        for low, high in pairwise(bounds)
+        for part in range(1, parts)
+    ]
     steps = [bound + step for bound in bounds for step in range(-excluded - 1, excluded + 2)]
     tried = [number for number in (*between, *steps) if math.isfinite(number)]
     return [*named, *invented, *(f"{number:.12g}" for number in tried)]

@@ -1,0 +1,124 @@
+"""Placing in plain Python, node by node: the scheduler's arrays are checked against it.
+
+Written from the rules alone, and slow on purpose: nothing is remembered between two containers.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.scheduler.fit import Request
+from pathfinder.scheduler.fleet import Fleet, NodeView
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One container that counts on a node."""
+
+    node: str
+    need: Resources
+    group: str
+
+
+@dataclass(slots=True)
+class PlainNode:
+    """A node and what counts on it."""
+
+    view: NodeView
+    used: Resources = NOTHING
+    count: int = 0
+    groups: Counter[str] = field(default_factory=Counter)
+
+    def reserve(self, need: Resources, group: str) -> None:
+        """Count one more container."""
+        self.used = plus(self.used, need)
+        self.count += 1
+        self.groups[group] += 1
+
+    def failures(self, request: Request) -> set[str]:
+        """The codes of everything that keeps the container off this node."""
+        view, need = self.view, request.need
+        codes = {
+            f"constraint:{requirement.text()}"
+            for requirement in request.constraints
+            if not requirement.holds(view.labels)
+        }
+        if view.cordoned:
+            codes.add("cordoned")
+        if not view.available:
+            codes.add("unavailable")
+        if request.kind not in view.kinds:
+            codes.add("kind")
+        if view.containers_max and self.count >= view.containers_max:
+            codes.add("containers_max")
+        if lacks(view.capacity.cpu_millis, self.used.cpu_millis, need.cpu_millis, required=True):
+            codes.add("cpu")
+        if lacks(view.capacity.memory_mib, self.used.memory_mib, need.memory_mib, required=True):
+            codes.add("memory")
+        if lacks(view.capacity.disk_mib, self.used.disk_mib, need.disk_mib):
+            codes.add("disk")
+        if lacks(view.capacity.processes, self.used.processes, need.processes):
+            codes.add("processes")
+        return codes
+
+    def preference(self, request: Request) -> tuple[int, int, int, str]:
+        """The smaller, the better."""
+        capacity, after = self.view.capacity, plus(self.used, request.need)
+        share = min(
+            1_000_000 * max(capacity.cpu_millis - after.cpu_millis, 0) // capacity.cpu_millis,
+            1_000_000 * max(capacity.memory_mib - after.memory_mib, 0) // capacity.memory_mib,
+        )
+        members = self.groups[request.group] if request.group else 0
+        return (members, -share, self.count, self.view.name)
+
+
+def lacks(capacity: int, used: int, need: int, *, required: bool = False) -> bool:
+    """Whether a resource is short; without a known capacity only when it is a required one."""
+    if capacity == 0:
+        return required
+    return need > 0 and used + need > capacity
+
+
+def plus(one: Resources, other: Resources) -> Resources:
+    """The sum."""
+    return Resources(
+        cpu_millis=one.cpu_millis + other.cpu_millis,
+        memory_mib=one.memory_mib + other.memory_mib,
+        disk_mib=one.disk_mib + other.disk_mib,
+        processes=one.processes + other.processes,
+    )
+
+
+def plain_nodes(
+    views: Iterable[NodeView], reservations: Iterable[Reservation]
+) -> dict[str, PlainNode]:
+    """Nodes by name, with what counts on them."""
+    nodes = {view.name: PlainNode(view) for view in views}
+    for reservation in reservations:
+        nodes[reservation.node].reserve(reservation.need, reservation.group)
+    return nodes
+
+
+def plain_place(nodes: dict[str, PlainNode], requests: Sequence[Request]) -> list[str]:
+    """The name of the node of each request, in order; "" where none fits. Reserves in `nodes`."""
+    chosen = []
+    for request in requests:
+        fitting = [node for node in nodes.values() if not node.failures(request)]
+        best = min(fitting, key=lambda node: node.preference(request), default=None)
+        if best is not None:
+            best.reserve(request.need, request.group)
+        chosen.append(best.view.name if best else "")
+    return chosen
+
+
+def fleet_of(views: Iterable[NodeView], reservations: Iterable[Reservation]) -> Fleet:
+    """The same as a fleet; all nodes belong to one cluster."""
+    fleet = Fleet()
+    cluster = ""
+    for view in views:
+        cluster = view.cluster
+        fleet.set_node(f"{view.cluster}/{view.name}", view)
+    for reservation in reservations:
+        fleet.reserve(f"{cluster}/{reservation.node}", reservation.need, reservation.group)
+    return fleet
