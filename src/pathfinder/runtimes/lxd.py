@@ -5,7 +5,7 @@ happens between them: waiting, looking again, and what LXD's own words mean.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from pathfinder.runtimes.lxd_requests import (
     stop_request,
     thaw_request,
 )
-from pathfinder.runtimes.lxdclient.client import LxdClient, Operation, instance_path
+from pathfinder.runtimes.lxdclient.client import REQUEST_S_MAX, LxdClient, Operation, instance_path
 from pathfinder.runtimes.lxdclient.commands import open_command
 from pathfinder.runtimes.lxdclient.errors import (
     Answered,
@@ -47,7 +47,6 @@ from pathfinder.runtimes.port import (
     Change,
     ImageMissing,
     Instance,
-    Labels,
     NameOccupied,
     NotThere,
     OutcomeUnknown,
@@ -62,11 +61,10 @@ from pathfinder.runtimes.port import (
 )
 
 RETRY_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one again and again
-FORCE_S_MAX: Final = 60.0
 ALIASES_SHOWN_MAX: Final = 10
 # LXD has no codes for these: its words are what there is.
 EXISTS: Final = "already exists"
-BUSY: Final = "busy"
+BUSY_WORDS: Final = ("busy", "matching non-reusable operation")  # another one is under way
 IMAGE_WORDS: Final = ("image", "simplestreams", "failed to connect to lxd server")
 REFUSAL_WORDS: Final = ("invalid", "not allowed", "no root device", "failed to parse", "unknown")
 
@@ -74,12 +72,14 @@ REFUSAL_WORDS: Final = ("invalid", "not allowed", "no root device", "failed to p
 class LxdRuntime:
     """The port over one LXD daemon, for any number of threads. `where`: its socket, or an endpoint.
 
-    LXD's instances are system containers; their command is their image's init.
+    LXD's instances are system containers; their command is their image's init. No verb takes longer
+    than `call_s_max`, or than that and its grace.
     """
 
-    def __init__(self, where: str | Endpoint) -> None:
+    def __init__(self, where: str | Endpoint, *, call_s_max: float = CALL_S_MAX) -> None:
         endpoint = UnixEndpoint(where) if isinstance(where, str) else where
-        self._client = LxdClient(endpoint)
+        self._call_s_max = call_s_max
+        self._client = LxdClient(endpoint, request_s_max=min(REQUEST_S_MAX, call_s_max))
         self._ground: Ground | None = None
 
     def facts(self) -> RuntimeFacts:
@@ -99,7 +99,8 @@ class LxdRuntime:
     def list_instances(self, cluster: str) -> list[Instance]:
         """All of `cluster`'s instances. Their state and addresses are not asked for: 16 ms each."""
         with _reading():
-            documents = self._client.get("/1.0/instances?recursion=1", timeout_s=LIST_S_MAX)
+            bound_s = min(LIST_S_MAX, self._call_s_max)
+            documents = self._client.get("/1.0/instances?recursion=1", timeout_s=bound_s)
         instances = (instance_from(document) for document in documents)
         return [
             one for one in instances if one.labels is not None and one.labels.cluster == cluster
@@ -128,12 +129,18 @@ class LxdRuntime:
             if self._ground is None:
                 self._ground = _read_ground(self._client)
         with _acting():
-            try:
-                self._run(create_request(wish, self._ground))
-            except (Answered, OperationFailed) as error:
-                if EXISTS not in str(error):
-                    raise self._why_not_created(wish, error) from error
-                self._adopt(wish, self._ground)
+            for gap_s in _gaps(self._call_s_max):
+                try:
+                    self._run(create_request(wish, self._ground))
+                except (Answered, OperationFailed) as error:
+                    if EXISTS not in str(error) and not _is_busy(error):
+                        raise self._why_not_created(wish, error) from error
+                else:
+                    return
+                if self._is_made(wish):
+                    return
+                time.sleep(gap_s)
+        raise OutcomeUnknown(f"{wish.name} was busy for {self._call_s_max:.0f} s")
 
     def start(self, name: str) -> None:
         """Start it, or let it go on when it is frozen. Running already is success."""
@@ -164,7 +171,7 @@ class LxdRuntime:
     def remove(self, name: str) -> None:
         """Remove it with its root disk, stopping it by force. Absent is success."""
         with _acting():
-            for gap_s in _gaps(CALL_S_MAX):
+            for gap_s in _gaps(self._call_s_max):
                 try:
                     if self._own(name)["status"] != "Stopped":
                         self._act(name, stop_request(name, grace_s=0), "Stopped")
@@ -172,12 +179,12 @@ class LxdRuntime:
                 except (NotFound, NotThere):
                     return
                 except (Answered, OperationFailed) as error:
-                    if BUSY not in str(error) and "running" not in str(error):
+                    if not _is_busy(error) and "running" not in str(error):
                         raise
                 else:
                     return
                 time.sleep(gap_s)
-        raise OutcomeUnknown(f"{name} was busy for {CALL_S_MAX:.0f} s")
+        raise OutcomeUnknown(f"{name} was busy for {self._call_s_max:.0f} s")
 
     def changes(self, stopping: Callable[[], bool]) -> Iterator[Change]:
         """Changes as they happen, until `stopping` or until LXD goes away."""
@@ -223,8 +230,9 @@ class LxdRuntime:
         """Let go of connections."""
         self._client.close()
 
-    def _run(self, request: LxdRequest, timeout_s: float = CALL_S_MAX) -> None:
-        self._client.run(request.method, request.path, request.body or None, timeout_s=timeout_s)
+    def _run(self, request: LxdRequest, *, grace_s: float = 0.0) -> None:
+        bound_s = self._call_s_max + grace_s
+        self._client.run(request.method, request.path, request.body or None, timeout_s=bound_s)
 
     def _own(self, name: str) -> dict[str, Any]:
         """The instance's document; NotThere when there is none, NameOccupied when it is not ours.
@@ -241,7 +249,7 @@ class LxdRuntime:
 
     def _act(self, name: str, request: LxdRequest, wanted: str) -> None:
         """Ask for a state until it is there; what LXD calls a failure may have brought it about."""
-        for gap_s in _gaps(FORCE_S_MAX):
+        for gap_s in _gaps(self._call_s_max):
             try:
                 self._run(request)
             except NotFound:
@@ -250,53 +258,52 @@ class LxdRuntime:
                 status = self._own(name)["status"]
                 if status == wanted:
                     return
-                if BUSY not in str(error):
+                if not _is_busy(error):
                     raise
             else:
                 return
             time.sleep(gap_s)
-        raise OutcomeUnknown(f"{name} was busy for {FORCE_S_MAX:.0f} s")
+        raise OutcomeUnknown(f"{name} was busy for {self._call_s_max:.0f} s")
 
     def _ask_to_stop(self, name: str, grace_s: float) -> None:
         try:
-            self._run(stop_request(name, grace_s=grace_s), timeout_s=grace_s + FORCE_S_MAX)
+            self._run(stop_request(name, grace_s=grace_s), grace_s=grace_s)
         except NotFound:
             raise
         except (Answered, OperationFailed):
             return  # it did not stop in time, or is stopped already: force finds out
 
-    def _adopt(self, wish: Wish, ground: Ground) -> None:
-        """The name was in use: success when it is this very wish, made or being made."""
-        document = self._own_or_nothing(wish.name)
-        if document is not None and is_half_made(document) and _labels(document) == wish.labels:
-            self._finish_or_remove(wish.name)
-            document = self._own_or_nothing(wish.name)
-            if document is None:
-                self._run(create_request(wish, ground))
-                return
-        if document is None:
-            raise RuntimeFailure(f"{wish.name} was in use and is gone: try again")
-        if _labels(document) != wish.labels:
-            raise NameOccupied(f"another container has the name {wish.name}")
+    def _is_made(self, wish: Wish) -> bool:
+        """Whether what has the wish's name is this very wish; NameOccupied when it is another's.
 
-    def _own_or_nothing(self, name: str) -> dict[str, Any] | None:
+        Waits for whoever is making it, and removes what nobody will ever finish.
+        """
         try:
-            return self._own(name)
+            document = self._own(wish.name)
         except NotThere:
-            return None
+            return False
+        if labels_from(document["config"]) != wish.labels:
+            raise NameOccupied(f"another container has the name {wish.name}")
+        if is_half_made(document) and not self._wait_for_maker(wish.name):
+            # Looked at again, as its maker may have finished between the two looks.
+            if is_half_made(self._own(wish.name)):
+                self._run(delete_request(wish.name))
+            return False
+        return not is_half_made(document)
 
-    def _finish_or_remove(self, name: str) -> None:
-        """Wait for whoever makes `name`; remove what is left when nobody does."""
+    def _wait_for_maker(self, name: str) -> bool:
+        """Whether LXD is making `name` just now; returns when that has ended."""
         running = self._client.get("/1.0/operations?recursion=1").get("running") or ()
         for document in running:
             resources = document.get("resources") or {}
             if instance_path(name) in (resources.get("instances") or ()):
+                operation = Operation(f"/1.0/operations/{document['id']}", {})
                 try:
-                    self._client.wait(Operation(f"/1.0/operations/{document['id']}", {}))
+                    self._client.wait(operation, timeout_s=self._call_s_max)
                 except OperationFailed:
                     pass  # LXD removes what it could not make
-                return
-        self._run(delete_request(name))
+                return True
+        return False
 
     def _why_not_created(self, wish: Wish, error: LxdError) -> RuntimeFailure:
         text = str(error)
@@ -353,6 +360,10 @@ def _failure(error: LxdError) -> RuntimeFailure:
     return RuntimeFailure(str(error))
 
 
+def _is_busy(error: LxdError) -> bool:
+    return any(word in str(error) for word in BUSY_WORDS)
+
+
 def _check_wish(wish: Wish) -> None:
     if wish.spec.kind != "system":
         raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
@@ -366,10 +377,6 @@ def _gaps(total_s: float) -> Iterator[float]:
     yield from RETRY_S
     while time.monotonic() < deadline:
         yield RETRY_S[-1]
-
-
-def _labels(document: Mapping[str, Any]) -> Labels | None:
-    return labels_from(document["config"])
 
 
 def _aliases(client: LxdClient) -> tuple[str, ...]:

@@ -49,11 +49,18 @@ class LxdClient:
     is ever repeated: `OutcomeOpen` asks the caller to look.
     """
 
-    def __init__(self, endpoint: Endpoint, *, connections_max: int = CONNECTIONS_MAX) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        connections_max: int = CONNECTIONS_MAX,
+        request_s_max: float = REQUEST_S_MAX,
+    ) -> None:
         self.endpoint = endpoint
+        self._request_s_max = request_s_max
         self._pool = HttpPool(endpoint, connections_max=connections_max)
 
-    def get(self, path: str, *, timeout_s: float = REQUEST_S_MAX) -> Any:
+    def get(self, path: str, *, timeout_s: float | None = None) -> Any:
         """The `metadata` of what is at `path`."""
         return self.request("GET", path, timeout_s=timeout_s)["metadata"]
 
@@ -64,15 +71,19 @@ class LxdClient:
         body: Mapping[str, Any] | None = None,
         *,
         etag: str = "",
-        timeout_s: float = REQUEST_S_MAX,
+        timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        """LXD's whole answer to a request in JSON. `etag`: refuse when it has changed since."""
+        """LXD's whole answer to a request in JSON, within `timeout_s` (None: the client's bound).
+
+        `etag`: refuse when what is there has changed since.
+        """
         headers = {"If-Match": etag} if etag else {}
         content = None
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
-        return _document(self.raw(Request(method, path, content, headers, timeout_s)))
+        bound_s = self._request_s_max if timeout_s is None else timeout_s
+        return _document(self.raw(Request(method, path, content, headers, bound_s)))
 
     def begin(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Operation:
         """Begin an operation and return at once."""
@@ -91,7 +102,7 @@ class LxdClient:
         A request that is answered at once gives `{}`. OperationFailed when it ends in failure,
         OutcomeOpen when it has not ended in time or LXD forgot it.
         """
-        answer = self.request(method, path, body, timeout_s=timeout_s)
+        answer = self.request(method, path, body)
         if answer.get("type") != "async":
             return {}
         return self.wait(_operation(answer), timeout_s=timeout_s)
