@@ -1,1 +1,1 @@
-"""State and command in, change out; and the queries. No I/O: time, identifiers and luck are arguments."""
+"""State and command in, change out; and the queries. No I/O: time and luck are arguments."""

@@ -49,7 +49,7 @@ SYSTEM = Principal(name="pathfinder", role="admin")
 
 
 def digest(secret: str) -> str:
-    """What is stored of a secret: SHA-256 in hex. Secrets here are random and long, never chosen."""
+    """What is stored of a secret: SHA-256 in hex. Such secrets are random and long, not chosen."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -67,17 +67,13 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
         if token and token.role != "join" and same(token.secret_digest, digest(secret)):
             if token.expires_ms and now_ms > token.expires_ms:
                 raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
-            return Principal(
-                name=token.name or token.id, role=token.role, clusters=token.clusters
-            )
+            return Principal(name=token.name or token.id, role=token.role, clusters=token.clusters)
     if kind == "pfn":
         # From the right: a cluster's name may contain dots, a node's and a secret may not.
-        cluster, name, secret = ("..".split(".") + rest.rsplit(".", 2))[-3:]
+        cluster, name, secret = ["", "", *rest.rsplit(".", 2)][-3:]
         node = state.get(Node, f"{cluster}/{name}")
         if node and same(node.secret_digest, digest(secret)):
-            return Principal(
-                name=f"node {name}", role="node", clusters=(cluster,), node=node.key
-            )
+            return Principal(name=f"node {name}", role="node", clusters=(cluster,), node=node.key)
     raise Unauthorized(
         "this credential is not known" if credential else "no credential was given", hint=HINT
     )

@@ -176,5 +176,3 @@ def _check_version(version: int) -> None:
         raise UnknownVersion(
             f"written in form {version}, and this version reads {VERSION}: upgrade Pathfinder"
         )
-
-

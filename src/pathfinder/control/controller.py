@@ -1,4 +1,4 @@
-"""The whole of the conscious, without I/O: commands, exchanges and the clock's ticks in; changes out.
+"""The conscious without I/O: commands, exchanges and the clock's ticks in; changes out.
 
 The shell (or the simulation) appends each change to the journal before it lets anybody know of it,
 and takes it back with `State.revert` when the append fails.
@@ -9,14 +9,23 @@ from typing import Final
 
 import msgspec
 
-from pathfinder.control import handlers, plans, reports
-from pathfinder.control.commands import Apply, Delete, Moment, PutCluster, Register, Request
-from pathfinder.control.life import Life, NodeLife
-from pathfinder.control.objects import Answered, Node, Thing
+from pathfinder.control import handlers, plans, replies, reports
+from pathfinder.control.commands import Apply, Moment, PutCluster, Register, Request
+from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife
+from pathfinder.control.objects import Answered, Deployment, Node, Thing
+from pathfinder.control.placing import view_for_scheduler
+from pathfinder.control.settling import settle
 from pathfinder.control.state import Change, State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import settle
-from pathfinder.model.errors import Conflict, NotFound, PathfinderError, RevisionStale, TooMuch
+from pathfinder.model import errors
+from pathfinder.model.errors import (
+    Conflict,
+    NotFound,
+    PathfinderError,
+    RevisionStale,
+    TooMuch,
+    Unauthorized,
+)
 from pathfinder.wire.messages import Exchange, Reply, StreamRequest
 
 ANSWERED_MS: Final = 24 * 3600 * 1000
@@ -25,10 +34,15 @@ ANSWERED_MAX: Final = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a command did and answers. `body` is JSON; `change` None: nothing needs to be stored."""
+    """What a command did and answers, once `change` is durable (None: nothing is to be stored).
+
+    `body` is JSON. `refusal`: the command was refused, and under its idempotency key always will
+    be: a late repetition must not succeed when the first was told that it had not.
+    """
 
     body: bytes
     change: Change | None = None
+    refusal: PathfinderError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,42 +64,64 @@ class Controller:
 
     def __init__(self, state: State, *, epoch: int, incarnation: str, uptime_ms: int) -> None:
         self.state = state
-        self.life = Life(epoch=epoch, incarnation=incarnation, began_ms=uptime_ms)
+        self.life = Life(
+            epoch=epoch,
+            incarnation=incarnation,
+            began_ms=uptime_ms,
+            base_revision=state.revision,
+        )
         for node in state.all(Node):
             self.life.node(node.key)
+            self.life.restored = self.life.restored or node.unverified
             self._see(node)
         self.life.recovering = bool(self.life.nodes)
+        self._is_behind = True
 
     def execute(self, request: Request, moment: Moment) -> Outcome:
         """Decide and apply one command; PathfinderError leaves everything as it was."""
         answered = self._answered_before(request)
         if answered is not None:
-            return Outcome(body=answered.reply)
+            refusal = errors.revived(answered.reply) if answered.refused else None
+            return Outcome(body=answered.reply, refusal=refusal)
         tx = self._transaction(moment, request.principal.name)
         try:
             self._check_revision(tx, request)
             body = self._decide(tx, request, moment)
-        except PathfinderError:
+            if request.idempotency_key and not request.dry_run:
+                self._remember(tx, request, body)
+        except PathfinderError as error:
+            tx.take_back()
+            if not request.idempotency_key or request.dry_run or error.retry:
+                raise
+            body = msgspec.json.encode(error.document())
+            self._remember(tx, request, body, refused=True)
+            return Outcome(body=body, change=self._commit(tx), refusal=error)
+        except BaseException:
+            # Also for a bug: one command that meets it leaves no half of itself behind.
             tx.take_back()
             raise
         if request.dry_run:
             tx.take_back()
             return Outcome(body=body)
-        if request.idempotency_key:
-            self._remember(tx, request, body)
         return Outcome(body=body, change=self._commit(tx))
 
     def hear(self, node_key: str, request: Exchange, moment: Moment) -> Heard:
         """Take a node's exchange: its lease, its report. `reply` only when it is not believed."""
         node, life = self.state.get(Node, node_key), self.life
-        assert node is not None, "its credential was checked against the state"
+        if node is None:
+            raise Unauthorized("this node has been forgotten", hint="pathfinder-agent joins again")
         if not reports.is_current(life, request):
-            restored = reports.proves_restore(life, self.state, request)
-            at_least = max(request.session.epoch, life.epoch) + 1 if restored else 0
-            return Heard(believed=False, reply=reports.hello(life, request), lead_at_least=at_least)
+            reply = replies.hello(life, request)
+            if not reports.proves_restore(life, request):
+                return Heard(believed=False, reply=reply)
+            change = self._doubt_all(moment)
+            epoch = request.session.epoch
+            # Under an epoch that is not above all that nodes know, they would not follow us.
+            at_least = epoch + 1 if epoch >= life.epoch else 0
+            return Heard(believed=False, reply=reply, change=change, lead_at_least=at_least)
         heard = life.node(node_key)
         if request.session.sequence <= heard.sequence:
-            return Heard(believed=False, reply=reports.nothing(life, request))
+            return Heard(believed=False, reply=replies.nothing(request))
         heard.sequence, heard.heard_ms = request.session.sequence, moment.uptime_ms
         if request.measurements is not None:
             heard.measurements = request.measurements
@@ -93,13 +129,24 @@ class Controller:
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, node, heard, request):
+            heard.is_unsettled = False
+            heard.was_complete = heard.was_complete or request.complete
             change = self._report(node, request, moment, back=back)
-        heard.seen, heard.holding, heard.complete = (
-            request.seen,
-            request.holding,
-            request.complete,
-        )
+        heard.seen, heard.complete = request.seen, request.complete
+        heard.holding = request.holding
         return Heard(believed=True, change=change)
+
+    def is_without_news(self, node_key: str, request: Exchange) -> bool:
+        """Whether `hear` would take this exchange without a change: a heartbeat and no more."""
+        node, heard = self.state.get(Node, node_key), self.life.nodes.get(node_key)
+        return (
+            node is not None
+            and heard is not None
+            and heard.status == "ready"
+            and reports.is_current(self.life, request)
+            and request.session.sequence > heard.sequence
+            and not reports.changes_something(self.state, node, heard, request)
+        )
 
     def answer(
         self, node_key: str, request: Exchange, streams: tuple[StreamRequest, ...] = ()
@@ -107,20 +154,29 @@ class Controller:
         """The reply to an exchange that was believed, or None: park it until there is news."""
         node = self.state.get(Node, node_key)
         if node is None:
-            return reports.nothing(self.life, request)
-        return reports.answer(
+            return replies.nothing(request)
+        return replies.answer(
             self.state, self.life, self.life.node(node_key), node, request, streams
         )
 
     def nothing(self, request: Exchange) -> Reply:
         """The reply at the heartbeat, or to an exchange that a newer one has replaced."""
-        return reports.nothing(self.life, request)
+        return replies.nothing(request)
 
     def tick(self, moment: Moment) -> Change | None:
         """What the passing of time brings: silent nodes, the end of recovery, old answers."""
         tx = self._transaction(moment, "pathfinder")
+        try:
+            return self._tick(tx, moment)
+        except BaseException:
+            tx.take_back()
+            raise
+
+    def _tick(self, tx: Transaction, moment: Moment) -> Change | None:
+        if self._is_behind:
+            self._catch_up(tx)
         self._watch_nodes(tx, moment)
-        self._recover(tx)
+        self._recover(tx, moment)
         for answered in list(self.state.all(Answered)):
             # In order of insertion, so the first young one ends it.
             if moment.wall_ms - answered.created_ms <= ANSWERED_MS:
@@ -129,12 +185,29 @@ class Controller:
         return self._commit_settled(tx)
 
     def revert(self, change: Change) -> None:
-        """Take back the newest change: it did not become durable."""
+        """Take back the newest change: it did not become durable.
+
+        What was learned with it (a node's report, a node's silence) is not forgotten: the next tick
+        and the next report of each node draw the consequences again.
+        """
         self.state.revert(change)
+        self._is_behind = True
+        for life in self.life.nodes.values():
+            life.is_unsettled = True
+            life.news = min(life.news, self.state.revision)
         for key in change.nodes | {edit.key for edit in change.edits if edit.kind == Node.KIND}:
             node = self.state.get(Node, key)
             if node is not None:
                 self._see(node)
+
+    def _catch_up(self, tx: Transaction) -> None:
+        """Follow up everything.
+
+        It is not known what an earlier process, or a reverted change, had still to follow up.
+        """
+        self._is_behind = False
+        tx.place_all = True
+        tx.deployments.update(self.state.things[Deployment.KIND])
 
     def _transaction(self, moment: Moment, who: str) -> Transaction:
         return Transaction(self.state, now_ms=moment.wall_ms, who=who, epoch=self.life.epoch)
@@ -143,20 +216,18 @@ class Controller:
         command, principal, life = request.command, request.principal, self.life
         asked: tuple[Thing, ...]
         if isinstance(command, Apply):
-            asked = handlers.apply(tx, life, principal, command)
+            asked = handlers.apply(tx, principal, command)
             return self._plan(tx, asked, dry_run=request.dry_run)
         if isinstance(command, Register):
-            thing: Thing = handlers.register(tx, life, command)
+            thing: Thing = handlers.register(tx, command)
         elif isinstance(command, PutCluster):
             principal.require("admin", command.name)
             thing = handlers.put_cluster(tx, command.name, command.password_hash)
         else:
-            thing = handlers.HANDLERS[type(command)](tx, life, principal, command)
+            thing = handlers.HANDLERS[type(command)](tx, principal, command)
         if request.dry_run:
             return self._plan(tx, (thing,), dry_run=True)
         self._settle(tx)
-        if isinstance(command, Delete):
-            return msgspec.json.encode(handlers.view_of(tx, life, thing, moment.uptime_ms))
         return msgspec.json.encode(handlers.view_of(tx, life, thing, moment.uptime_ms))
 
     def _plan(self, tx: Transaction, asked: tuple[Thing, ...], *, dry_run: bool) -> bytes:
@@ -174,7 +245,7 @@ class Controller:
         settle(tx, self.life)
 
     def _see(self, node: Node) -> None:
-        self.state.fleet.set_node(node.key, reports.view_for_scheduler(node, self.life))
+        self.state.fleet.set_node(node.key, view_for_scheduler(node, self.life))
 
     def _commit_settled(self, tx: Transaction) -> Change | None:
         self._settle(tx)
@@ -185,6 +256,8 @@ class Controller:
         if change is not None:
             for key in change.nodes:
                 self.life.node(key).news = change.revision
+            for key in tx.tell_all:
+                self.life.node(key).complete_at = None
         return change
 
     def _report(
@@ -193,9 +266,20 @@ class Controller:
         tx = self._transaction(moment, f"node {node.name}")
         if back:
             self._set_status(tx, node, "ready")
-        reports.take(tx, self.life, node, request)
-        self._recover(tx)
-        return self._commit_settled(tx)
+        try:
+            reports.take(tx, self.life, node, request)
+            self._recover(tx, moment)
+            return self._commit_settled(tx)
+        except BaseException:
+            tx.take_back()
+            raise
+
+    def _doubt_all(self, moment: Moment) -> Change | None:
+        if self.life.restored:
+            return None
+        tx = self._transaction(moment, "pathfinder")
+        reports.doubt_all(tx, self.life)
+        return self._commit(tx)
 
     def _watch_nodes(self, tx: Transaction, moment: Moment) -> None:
         for key, life in list(self.life.nodes.items()):
@@ -217,21 +301,23 @@ class Controller:
                     tx.deployments.add(container.group)
         tx.place_all = tx.place_all or status == "ready"
 
-    def _recover(self, tx: Transaction) -> None:
-        """Recovery ends when every node has been heard, or has certainly lost its lease."""
+    def _recover(self, tx: Transaction, moment: Moment) -> None:
+        """Recovery ends when every node has said what it holds, or has certainly lost its lease.
+
+        For a state that was restored from an older backup: only when every node has said it.
+        """
         life = self.life
         if not life.recovering:
             return
-        waited_for = [
-            key
-            for key, node in life.nodes.items()
-            if node.heard_ms is None and node.status != "lost"
-        ]
-        if waited_for:
+        if life.restored:
+            has_ended = not any(node.unverified for node in self.state.all(Node))
+        else:
+            has_outwaited = moment.uptime_ms - life.began_ms > OUTWAIT_MS
+            has_ended = has_outwaited or all(node.was_complete for node in life.nodes.values())
+        if not has_ended:
             return
-        life.recovering = False
-        tx.place_all = True
-        tx.deployments.update(self.state.containers_of_deployment)
+        life.recovering = life.restored = False
+        self._catch_up(tx)
 
     def _check_revision(self, tx: Transaction, request: Request) -> None:
         if request.if_match is None:
@@ -257,7 +343,9 @@ class Controller:
             )
         return answered
 
-    def _remember(self, tx: Transaction, request: Request, body: bytes) -> None:
+    def _remember(
+        self, tx: Transaction, request: Request, body: bytes, *, refused: bool = False
+    ) -> None:
         if self.state.count(Answered) >= ANSWERED_MAX:
             raise TooMuch(
                 f"more than {ANSWERED_MAX} requests with an idempotency key in 24 hours",
@@ -268,6 +356,7 @@ class Controller:
                 id=self._answered_key(request),
                 request_digest=request.request_digest,
                 reply=body,
+                refused=refused,
             )
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pathfinder.control import access, commands, manifests, plans, views, workloads
+from pathfinder.control import access, commands, manifests, views, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
@@ -20,9 +20,10 @@ from pathfinder.control.objects import (
 )
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names, selectors
-from pathfinder.model.definitions import resources_from
+from pathfinder.model.definitions import REPLICAS_MAX, resources_from
 from pathfinder.model.errors import Conflict, Malformed, NameTaken, NotFound, TooMuch, Unauthorized
-from pathfinder.model.resources import NOTHING
+from pathfinder.model.phases import Phase
+from pathfinder.model.resources import NOTHING, count
 from pathfinder.wire.messages import Registered
 
 CONTAINERS_MAX = 1_000_000
@@ -31,9 +32,7 @@ KIND_OF_WORD: dict[str, type[Thing]] = {
 }
 
 
-def apply(
-    tx: Transaction, life: Life, principal: Principal, command: commands.Apply
-) -> tuple[Thing, ...]:
+def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tuple[Thing, ...]:
     """Make all documents true, in an order in which each finds what it names; all or none."""
     if len(command.documents) > manifests.DOCUMENTS_MAX:
         raise TooMuch(f"at most {manifests.DOCUMENTS_MAX} documents at once")
@@ -52,7 +51,7 @@ def apply(
     return tuple(_put(tx, principal, wanted) for wanted in parsed)
 
 
-def put(tx: Transaction, life: Life, principal: Principal, command: commands.Put) -> Thing:
+def put(tx: Transaction, principal: Principal, command: commands.Put) -> Thing:
     """Make one document true; the caller has it settled before it is shown."""
     return _put(tx, principal, manifests.wanted(command.document, "document"))
 
@@ -105,9 +104,7 @@ def _upsert(tx: Transaction, new: Remote | Image) -> Thing:
         new = replace(new, revision=old.revision, created_ms=old.created_ms, extra=old.extra)
         if new == old:
             return old
-    tx.event(
-        "changed" if old else "created", kind=new.KIND, cluster=new.cluster, name=new.name
-    )
+    tx.event("changed" if old else "created", kind=new.KIND, cluster=new.cluster, name=new.name)
     return tx.put(new)
 
 
@@ -123,13 +120,15 @@ def put_cluster(tx: Transaction, name: str, password_hash: str | None) -> Cluste
     return tx.put(replace(old, password_hash=password_hash))
 
 
-def delete(tx: Transaction, life: Life, principal: Principal, command: commands.Delete) -> Thing:
+def delete(tx: Transaction, principal: Principal, command: commands.Delete) -> Thing:
     """Let a thing go; what it still has on nodes is counted until they have let go."""
     kind = KIND_OF_WORD[command.kind]
     key = command.name if kind in (Cluster, Token) else f"{command.cluster}/{command.name}"
-    principal.require("write" if kind in (Deployment, Container, Image) else "admin", command.cluster)
+    principal.require(
+        "write" if kind in (Deployment, Container, Image) else "admin", command.cluster
+    )
     if kind is Container and tx.state.get(Container, key) is None:
-        orphan = _delete_orphan(tx, life, command)
+        orphan = _delete_orphan(tx, command)
         if orphan is not None:
             return orphan
     thing = tx.need(kind, key)
@@ -157,13 +156,11 @@ def _drop(tx: Transaction, thing: Thing, cluster: str, name: str) -> None:
     tx.event("deleted", kind=thing.KIND, cluster=cluster, name=name)
 
 
-def _delete_orphan(tx: Transaction, life: Life, command: commands.Delete) -> Node | None:
+def _delete_orphan(tx: Transaction, command: commands.Delete) -> Node | None:
     """A container that only its node knows (after a restore) goes when a person says so."""
-    for node in list(tx.state.all(Node)):
+    for key in sorted(tx.state.nodes_with_orphans):
+        node = tx.need(Node, key)
         if node.cluster == command.cluster and command.name in node.orphans:
-            kept = tuple(slot for slot in node.orphans if slot != command.name)
-            life.node(node.key).complete_at = None
-            tx.nodes.add(node.key)
             tx.event(
                 "deleting",
                 kind="container",
@@ -172,7 +169,7 @@ def _delete_orphan(tx: Transaction, life: Life, command: commands.Delete) -> Nod
                 node=node.name,
                 why="an orphan, deleted on request",
             )
-            return tx.put(replace(node, orphans=kept))
+            return workloads.forget_orphan(tx, node, command.name)
     return None
 
 
@@ -198,7 +195,7 @@ def _forget_copy(tx: Transaction, container: Container, node: Node) -> None:
             container = replace(
                 container,
                 generation=workloads.generation(tx),
-                phase=workloads.Phase.PENDING,
+                phase=Phase.PENDING,
                 ready=False,
                 why=why,
                 changed_ms=tx.now_ms,
@@ -216,15 +213,17 @@ def _forget_copy(tx: Transaction, container: Container, node: Node) -> None:
 
 
 def _delete_cluster(tx: Transaction, cluster: Cluster) -> None:
-    for kind in (Container, Deployment, Node):
+    kinds: tuple[type[Container | Deployment | Node], ...] = (Container, Deployment, Node)
+    for kind in kinds:
         left = sum(thing.cluster == cluster.name for thing in tx.state.all(kind))
         if left:
             raise Conflict(
                 f"cluster {cluster.name!r} still has {left} {kind.KIND}s",
                 hint=f"pfi --cluster {cluster.name} get {kind.KIND}s",
             )
-    for kind_left in (Remote, Image):
-        for thing in [each for each in tx.state.all(kind_left) if each.cluster == cluster.name]:
+    left_over: list[Remote | Image] = [*tx.state.all(Remote), *tx.state.all(Image)]
+    for thing in left_over:
+        if thing.cluster == cluster.name:
             _drop(tx, thing, cluster.name, thing.name)
     _drop(tx, cluster, "", cluster.name)
 
@@ -238,9 +237,7 @@ def _check_unused(tx: Transaction, remote: Remote) -> None:
             )
 
 
-def patch_node(
-    tx: Transaction, life: Life, principal: Principal, command: commands.PatchNode
-) -> Node:
+def patch_node(tx: Transaction, principal: Principal, command: commands.PatchNode) -> Node:
     """Change labels and whether the node takes new containers."""
     principal.require("admin", command.cluster)
     old = tx.need(Node, f"{command.cluster}/{command.name}")
@@ -263,21 +260,17 @@ def patch_node(
     return tx.put(new)
 
 
-def scale(tx: Transaction, life: Life, principal: Principal, command: commands.Scale) -> Deployment:
+def scale(tx: Transaction, principal: Principal, command: commands.Scale) -> Deployment:
     """Change the number of replicas."""
     principal.require("write", command.cluster)
-    replicas = manifests.resources.count(
-        command.replicas, "replicas", most=manifests.REPLICAS_MAX
-    )
+    replicas = count(command.replicas, "replicas", most=REPLICAS_MAX)
     if command.min_available is not None:
         manifests.min_available(command.min_available, replicas, "min_available")
     key = f"{command.cluster}/{command.name}"
     return workloads.scale(tx, key, replicas, command.min_available)
 
 
-def reschedule(
-    tx: Transaction, life: Life, principal: Principal, command: commands.Reschedule
-) -> Container:
+def reschedule(tx: Transaction, principal: Principal, command: commands.Reschedule) -> Container:
     """Begin a new generation of a container."""
     principal.require("write", command.cluster)
     container = tx.need(Container, f"{command.cluster}/{command.name}")
@@ -285,9 +278,7 @@ def reschedule(
     return workloads.reschedule(tx, container, why)
 
 
-def create_token(
-    tx: Transaction, life: Life, principal: Principal, command: commands.CreateToken
-) -> Token:
+def create_token(tx: Transaction, principal: Principal, command: commands.CreateToken) -> Token:
     """Remember a credential; nobody can make one that may more than himself."""
     principal.require("admin", command.clusters[0] if len(command.clusters) == 1 else "")
     for cluster in command.clusters:
@@ -311,9 +302,7 @@ def create_token(
     )
 
 
-def delete_token(
-    tx: Transaction, life: Life, principal: Principal, command: commands.DeleteToken
-) -> Token:
+def delete_token(tx: Transaction, principal: Principal, command: commands.DeleteToken) -> Token:
     """Revoke a credential, from the next request on."""
     token = tx.need(Token, command.id)
     principal.require("admin", token.clusters[0] if len(token.clusters) == 1 else "")
@@ -321,7 +310,7 @@ def delete_token(
     return token
 
 
-def register(tx: Transaction, life: Life, command: commands.Register) -> Node:
+def register(tx: Transaction, command: commands.Register) -> Node:
     """A node joins by a join token or the cluster's password; the same again has no effect."""
     asked = command.registration
     cluster = tx.state.get(Cluster, asked.cluster)
@@ -347,7 +336,8 @@ def register(tx: Transaction, life: Life, command: commands.Register) -> Node:
         labels=old.labels if old else selectors.labels(dict(asked.labels), "labels"),
         facts=asked.facts if asked.facts.hostname or old is None else old.facts,
         cordoned=old.cordoned if old else False,
-        orphans=old.orphans if old else (),
+        orphans=old.orphans if old else {},
+        unverified=old.unverified if old else False,
         runtime_error=old.runtime_error if old else "",
         revision=old.revision if old else 0,
         created_ms=old.created_ms if old else 0,
@@ -414,7 +404,7 @@ def view(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
     """The view of a thing as it is given."""
     match thing:
         case Container():
-            return views.container_view(tx.state, life, thing)
+            return views.container_view(life, thing)
         case Deployment():
             return views.deployment_view(tx.state, life, thing)
         case Node():
@@ -436,18 +426,13 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
     match command:
         case commands.Put():
             wanted = manifests.wanted(command.document, "document")
-            kind = {
-                manifests.WantedCluster: Cluster,
-                manifests.WantedContainer: Container,
-                manifests.WantedDeployment: Deployment,
-                manifests.WantedImage: Image,
-                manifests.WantedRemote: Remote,
-            }[type(wanted)]
+            kind = KIND_OF_WORD[str(command.document["kind"]).lower()]
             cluster = getattr(wanted, "cluster", "")
             return tx.state.get(kind, f"{cluster}/{wanted.name}" if cluster else wanted.name)
         case commands.Delete():
             kind_of = KIND_OF_WORD[command.kind]
-            key = command.name if not command.cluster else f"{command.cluster}/{command.name}"
+            is_global = kind_of in (Cluster, Token)
+            key = command.name if is_global else f"{command.cluster}/{command.name}"
             return tx.state.get(kind_of, key)
         case commands.PatchNode():
             return tx.state.get(Node, f"{command.cluster}/{command.name}")
@@ -463,7 +448,7 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return None
 
 
-Handler = Callable[[Transaction, Life, Principal, Any], Any]
+Handler = Callable[[Transaction, Principal, Any], Thing]
 HANDLERS: dict[type, Handler] = {
     commands.Put: put,
     commands.Delete: delete,

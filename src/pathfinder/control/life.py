@@ -36,18 +36,21 @@ class NodeLife:
     complete: bool = False
     news: int = 0  # revision of the newest change to its assignments
     status: NodeStatus = "new"
+    was_complete: bool = False  # whether it has said, in this life, all that it holds
     holding: tuple[Holding, ...] = ()
     measurements: Measurements | None = None
+    is_unsettled: bool = False  # what it reported did not become durable: take it anew
     usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
 
 
 class Life:
     """All nodes, and whether the server is still recovering."""
 
-    def __init__(self, *, epoch: int, incarnation: str, began_ms: int) -> None:
+    def __init__(self, *, epoch: int, incarnation: str, began_ms: int, base_revision: int) -> None:
         self.epoch = epoch
         self.incarnation = incarnation
         self.began_ms = began_ms
+        self.base_revision = base_revision  # of the state that this life began with
         self.recovering = True
         self.restored = False
         self.nodes: dict[str, NodeLife] = {}

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from pathfinder.model.definitions import ContainerSpec
-from pathfinder.model.names import replica_name
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.wire.messages import Facts
@@ -44,11 +43,19 @@ class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
         return self.name
 
 
+class Orphan(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a node holds under a slot that a restored state does not know."""
+
+    generation: int
+    digest: str = ""
+
+
 class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A machine. `granted` is what the operator allows, over what `facts` report.
 
-    `orphans`: slots that the node holds and that this state, restored from an older backup, does
-    not know: left alone until a person decides.
+    `unverified`: the state was restored from an older backup, and this node has not yet said what
+    it holds: until it has, or a person has deleted it, nothing is placed. `orphans`: slots that it
+    holds and that the restored state does not know: left alone until a person decides.
     """
 
     KIND: ClassVar[str] = "node"
@@ -61,7 +68,8 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     granted: Resources = NOTHING
     facts: Facts = Facts()
     runtime_error: str = ""
-    orphans: tuple[str, ...] = ()
+    unverified: bool = False
+    orphans: dict[str, Orphan] = {}
 
     @property
     def key(self) -> str:
@@ -79,8 +87,9 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A generation on its way out of a node: counted there until the node, having seen `revision`,
-    no longer holds it.
+    """A generation on its way out of a node.
+
+    Counted there until the node, having seen `revision`, no longer holds it.
     """
 
     node: str
@@ -91,8 +100,10 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 
 class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One container, single or a replica. At most one generation is current (`node`, `phase`);
-    earlier ones are in `leaving`. `wanted` False: it goes when its last copy has gone.
+    """One container, single or a replica.
+
+    At most one generation is current (`node`, `phase`); earlier ones are in `leaving`. `wanted`
+    False: it goes when its last copy has gone.
     """
 
     KIND: ClassVar[str] = "container"
@@ -155,10 +166,6 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
         """cluster/name."""
         return f"{self.cluster}/{self.name}"
 
-    def replica(self, ordinal: int) -> str:
-        """The name of one replica."""
-        return replica_name(self.name, ordinal)
-
 
 class Remote(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Where images come from besides the nodes themselves."""
@@ -218,12 +225,13 @@ class Token(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Answered(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What was answered to a request with an idempotency key, so that a repetition gets the same."""
+    """What was answered under an idempotency key, so that a repetition gets the same."""
 
     KIND: ClassVar[str] = "answered"
     id: str
     request_digest: str
     reply: bytes
+    refused: bool = False
 
     @property
     def key(self) -> str:

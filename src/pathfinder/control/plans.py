@@ -1,11 +1,11 @@
-"""What a command changes, in words: for `plan`, `apply` and dry runs. Read off the edits themselves."""
+"""What a command changes, in words, for plans and dry runs: read off the edits themselves."""
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
+from pathfinder.control.settling import steps_of
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import Action, Plan, PlanItem
-from pathfinder.control.workloads import steps_of
 from pathfinder.model.definitions import ContainerSpec
 
 ORDER = ("cluster", "remote", "image", "node", "token", "deployment", "container")
@@ -25,9 +25,9 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
         if (thing := after or before) is not None and thing.KIND in SHOWN
     ]
     touched = {(each.kind, each.cluster, each.name) for each in items}
-    for thing in asked:
-        if (thing.KIND, *_where(thing)) not in touched:
-            items.append(_item(thing, "unchanged"))
+    items.extend(
+        _item(thing, "unchanged") for thing in asked if (thing.KIND, *_where(thing)) not in touched
+    )
     deployments = {key for kind, key in _named(asked, edits) if kind == Deployment.KIND}
     for key in sorted(deployments):
         items.extend(_later(tx.state, life, key, touched))

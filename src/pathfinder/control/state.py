@@ -47,6 +47,7 @@ class State:
         self.containers_of_deployment: dict[str, set[str]] = {}
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
+        self.nodes_with_orphans: set[str] = set()
 
     def get(self, kind: type[T], key: str) -> T | None:
         """One thing, or None."""
@@ -106,6 +107,10 @@ class State:
                 self._unindex(before)
             if isinstance(after, Container):
                 self._index(after)
+        if kind == Node.KIND:
+            self.nodes_with_orphans.discard(key)
+            if isinstance(after, Node) and after.orphans:
+                self.nodes_with_orphans.add(key)
         if after is None:
             table.pop(key, None)
             if kind == Node.KIND:

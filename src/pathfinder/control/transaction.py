@@ -25,6 +25,7 @@ class Transaction:
         self.epoch = epoch
         self.revision = state.revision + 1
         self.nodes: set[str] = set()
+        self.tell_all: set[str] = set()  # nodes whose next answer must be complete
         self.deployments: set[str] = set()
         self.placing: set[str] = set()
         self.place_all = False

@@ -14,14 +14,12 @@ from pathfinder.control.objects import (
     Remote,
     Token,
 )
+from pathfinder.control.settling import is_ready, steps_of
 from pathfinder.control.state import State
-from pathfinder.control.workloads import is_ready, steps_of
 from pathfinder.model.resources import Resources
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
-Action = Literal[
-    "create", "change", "replace", "delete", "place", "release", "wait", "unchanged"
-]
+Action = Literal["create", "change", "replace", "delete", "place", "release", "wait", "unchanged"]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -190,7 +188,7 @@ class Plan(View, frozen=True, kw_only=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
-def container_view(state: State, life: Life, container: Container) -> ContainerView:
+def container_view(life: Life, container: Container) -> ContainerView:
     """A container as the API shows it."""
     node = container.node or (container.leaving[-1].node if container.leaving else "")
     ready = is_ready(container, life)
@@ -248,7 +246,7 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         reserved=state.fleet.used(node.key),
         containers=state.fleet.count(node.key),
         runtime_error=node.runtime_error,
-        orphans=node.orphans,
+        orphans=tuple(sorted(node.orphans)),
         facts=node.facts,
         usage=heard.measurements if heard else None,
         heard_ms_ago=uptime_ms - heard.heard_ms if heard and heard.heard_ms is not None else None,
@@ -379,4 +377,3 @@ def token_view(token: Token) -> TokenView:
         created_ms=token.created_ms,
         revision=token.revision,
     )
-

@@ -1,21 +1,16 @@
 """Deployments and containers: what people ask of them, and what follows from it."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from pathfinder.control.life import Life
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
-from pathfinder.control.objects import Cluster, Container, Copy, Deployment, Image, Remote
+from pathfinder.control.objects import Cluster, Container, Copy, Deployment, Image, Node, Remote
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.errors import Conflict, DefinitionWrong, NameTaken
+from pathfinder.model.names import replica_name
 from pathfinder.model.phases import Phase, may_move
-from pathfinder.model.selectors import requirement
-from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_steps
-from pathfinder.scheduler.place import Placement, Request, place
-
-ROUNDS_MAX = 4  # reconcile and place feed each other at most create -> place -> done
 
 
 def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
@@ -64,7 +59,7 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
     key = f"{wanted.cluster}/{wanted.name}"
     old = tx.state.get(Container, key)
     if old is None:
-        return _create(tx, wanted.cluster, wanted.name, wanted.spec, labels=dict(wanted.labels))
+        return create(tx, wanted.cluster, wanted.name, wanted.spec, labels=dict(wanted.labels))
     if old.deployment:
         raise NameTaken(
             f"{wanted.name!r} is a replica of deployment {old.deployment!r}",
@@ -76,14 +71,14 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
             hint=f"wait: pfi wait container/{wanted.name} --for deleted",
         )
     if old.digest != wanted.spec.digest():
-        return _replace(tx, old, wanted.spec, why="its definition changed", labels=wanted.labels)
+        return begin_anew(tx, old, wanted.spec, why="its definition changed", labels=wanted.labels)
     if old.labels != wanted.labels:
         return tx.put(replace(old, labels=dict(wanted.labels)))
     return old
 
 
 def scale(tx: Transaction, key: str, replicas: int, min_available: int | None) -> Deployment:
-    """Change the number of replicas; `min_available` follows when it would be more than there are."""
+    """Change the number of replicas; `min_available` follows when there would be too few."""
     old = tx.need(Deployment, key)
     if not old.wanted:
         raise Conflict(f"deployment {old.name!r} is being deleted")
@@ -156,7 +151,7 @@ def reschedule(tx: Transaction, container: Container, why: str) -> Container:
     """Begin a new generation, placed anew once the old one's node has let go of it."""
     if not container.wanted:
         raise Conflict(f"container {container.name!r} is being deleted")
-    return _replace(tx, container, container.spec, why=why)
+    return begin_anew(tx, container, container.spec, why=why)
 
 
 def release(tx: Transaction, container: Container) -> Container:
@@ -176,147 +171,97 @@ def release(tx: Transaction, container: Container) -> Container:
     )
 
 
-def settle(tx: Transaction, life: Life) -> None:
-    """Bring everything that this transaction touched as far as it can go now."""
-    for _ in range(ROUNDS_MAX):
-        touched, tx.deployments = tx.deployments, set()
-        for key in sorted(touched):
-            _reconcile(tx, life, key)
-        _place(tx, life)
-        if not tx.deployments:
-            return
-    assert not tx.deployments, "reconciling does not come to rest"
-
-
-def is_ready(container: Container, life: Life) -> bool:
-    """Whether a container counts as ready: it said so, and its node is still heard."""
-    return container.ready and bool(container.node) and life.status(container.node_key) != "lost"
-
-
-def steps_of(tx_state_replicas: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
-    """What the reconcile room says about a deployment as it is."""
-    replicas = [
-        Replica(
-            name=container.name,
-            ordinal=container.ordinal,
-            digest=container.digest,
-            ready=is_ready(container, life),
-            leaving=not container.wanted,
-            replacing=container.wanted and not is_ready(container, life),
-        )
-        for container in tx_state_replicas
-    ]
-    return deployment_steps(
-        Wanted(
-            name=deployment.name,
-            replica_count=deployment.replicas,
-            min_available=deployment.min_available,
-            digest=deployment.digest,
-        ),
-        replicas,
-    )
-
-
-def _reconcile(tx: Transaction, life: Life, key: str) -> None:
-    deployment = tx.state.get(Deployment, key)
-    if deployment is None:
-        return
-    replicas = tx.state.replicas(key)
-    if not deployment.wanted:
-        for container in replicas:
-            delete_container(tx, container, "its deployment is deleted")
-        tx.deployments.discard(key)
-        if not tx.state.replicas(key):
-            tx.drop(deployment)
-            tx.event("deleted", kind="deployment", cluster=deployment.cluster, name=deployment.name)
-        return
-    if life.recovering:
-        # A replica that looks unready may run on a node that has not been heard yet.
-        _create_missing(tx, deployment, replicas)
-        return
-    steps = steps_of(replicas, deployment, life)
-    for ordinal in steps.create:
-        _create_replica(tx, deployment, ordinal)
-    by_name = {container.name: container for container in replicas}
-    for name in steps.replace:
-        _replace(tx, by_name[name], deployment.spec, why="its deployment's definition changed")
-    for name in steps.delete:
-        delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
-    tx.deployments.discard(key)
-    if steps.blocked != deployment.blocked:
-        tx.put(replace(deployment, blocked=steps.blocked))
-        if steps.blocked:
-            tx.event(
-                "blocked",
-                kind="deployment",
-                cluster=deployment.cluster,
-                name=deployment.name,
-                why=steps.blocked,
-            )
-
-
-def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
-    present = {container.ordinal for container in replicas}
-    for ordinal in range(1, deployment.replicas + 1):
-        if ordinal not in present:
-            _create_replica(tx, deployment, ordinal)
-    tx.deployments.discard(deployment.key)
-
-
-def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> Container:
-    return _create(
-        tx,
-        deployment.cluster,
-        deployment.replica(ordinal),
-        deployment.spec,
-        labels=deployment.labels,
-        deployment=deployment.name,
-        ordinal=ordinal,
-    )
-
-
-def _create(
+def create(
     tx: Transaction,
     cluster: str,
     name: str,
     spec: ContainerSpec,
     *,
     labels: dict[str, str],
-    deployment: str = "",
     ordinal: int = 0,
 ) -> Container:
+    """With an ordinal: the replica of that number, and `name` is the deployment's."""
     made = tx.put(
         Container(
             cluster=cluster,
-            name=name,
+            name=replica_name(name, ordinal) if ordinal else name,
             spec=spec,
             digest=spec.digest(),
             labels=labels,
-            deployment=deployment,
+            deployment=name if ordinal else "",
             ordinal=ordinal,
             generation=generation(tx),
             changed_ms=tx.now_ms,
         )
     )
-    tx.event("created", kind="container", cluster=cluster, name=name)
+    tx.event("created", kind="container", cluster=cluster, name=made.name)
     tx.placing.add(made.key)
+    return _claim_orphan(tx, made)
+
+
+def _claim_orphan(tx: Transaction, made: Container) -> Container:
+    """A node may hold one of this name that a restored state had forgotten.
+
+    With the same definition it is taken over as it is, with its data; else it goes first.
+    """
+    for key in sorted(tx.state.nodes_with_orphans):
+        node = tx.need(Node, key)
+        orphan = node.orphans.get(made.name)
+        if node.cluster != made.cluster or orphan is None:
+            continue
+        forget_orphan(tx, node, made.name)
+        if orphan.digest == made.digest and not made.node:
+            tx.event(
+                "adopted",
+                kind="container",
+                cluster=made.cluster,
+                name=made.name,
+                node=node.name,
+                why="its node has had it since before the server was restored",
+            )
+            made = tx.put(
+                replace(
+                    move(made, Phase.SCHEDULED),
+                    node=node.name,
+                    generation=orphan.generation,
+                    assigned=tx.revision,
+                )
+            )
+        else:
+            copy = Copy(
+                node=node.name,
+                generation=orphan.generation,
+                resources=made.spec.resources,
+                group=made.group,
+                revision=tx.revision,
+            )
+            made = tx.put(replace(made, leaving=(*made.leaving, copy)))
     return made
 
 
-def _replace(
+def forget_orphan(tx: Transaction, node: Node, slot: str) -> Node:
+    """Hold it no longer for a person's decision; the node is told everything anew."""
+    tx.nodes.add(node.key)
+    tx.tell_all.add(node.key)
+    kept = {name: orphan for name, orphan in node.orphans.items() if name != slot}
+    return tx.put(replace(node, orphans=kept))
+
+
+def begin_anew(
     tx: Transaction,
     old: Container,
     spec: ContainerSpec,
     *,
     why: str,
-    labels: object = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Container:
+    """A new generation, placed when the node of the old one has let go of it."""
     released = release(tx, old)
     new = replace(
         released,
         spec=spec,
         digest=spec.digest(),
-        labels=dict(labels) if isinstance(labels, dict) else old.labels,
+        labels=old.labels if labels is None else dict(labels),
         generation=generation(tx),
         phase=Phase.PENDING,
         ready=False,
@@ -347,79 +292,10 @@ def generation(tx: Transaction) -> int:
     return tx.epoch << 32 | tx.revision
 
 
-def _place(tx: Transaction, life: Life) -> None:
-    keys = tx.state.pending if tx.place_all else tx.placing & tx.state.pending
-    waiting = sorted(tx.state.containers(keys), key=lambda c: (c.created_ms, c.revision, c.key))
-    tx.placing, tx.place_all = set(), False
-    if not waiting:
-        return
-    if life.recovering:
-        for container in waiting:
-            _explain(tx, container, {"text": _recovering_text(tx, life, container.cluster)})
-        return
-    requests = [
-        Request(
-            name=container.name,
-            cluster=container.cluster,
-            kind=container.spec.kind,
-            need=container.spec.resources,
-            constraints=tuple(requirement(text, "") for text in container.spec.constraints),
-            group=container.group,
-        )
-        for container in waiting
-    ]
-    for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
-        if isinstance(decision, Placement):
-            _assign(tx, container, decision)
-        else:
-            _explain(tx, container, decision.explanation.document())
-
-
-def _assign(tx: Transaction, container: Container, placement: Placement) -> None:
-    node = placement.node_key.partition("/")[2]
-    tx.put(
-        replace(
-            move(container, Phase.SCHEDULED),
-            node=node,
-            assigned=tx.revision,
-            why=placement.why,
-            hint="",
-            explanation={},
-            changed_ms=tx.now_ms,
-        )
-    )
-    tx.nodes.add(placement.node_key)
-    tx.event(
-        "scheduled",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=node,
-        why=placement.why,
-    )
-
-
 def move(container: Container, phase: Phase) -> Container:
     """The container in a later phase of the same generation."""
     assert may_move(container.phase, phase), (container.key, container.phase, phase)
     return replace(container, phase=phase)
-
-
-def _explain(tx: Transaction, container: Container, explanation: dict[str, object]) -> None:
-    if container.explanation == explanation:
-        return
-    why = str(explanation.get("text", ""))
-    tx.put(replace(container, explanation=explanation, why=why, changed_ms=tx.now_ms))
-    if why != container.why:
-        tx.event(
-            "unplaced", kind="container", cluster=container.cluster, name=container.name, why=why
-        )
-
-
-def _recovering_text(tx: Transaction, life: Life, cluster: str) -> str:
-    unheard = sorted(key for key, node in life.nodes.items() if node.heard_ms is None)
-    names = ", ".join(key.partition("/")[2] for key in unheard[:5]) or "its nodes"
-    return f"the server has just started and first hears {names}, for at most 14 s"
 
 
 def _check_image(tx: Transaction, cluster: str, spec: ContainerSpec) -> None:
@@ -438,7 +314,7 @@ def _check_image(tx: Transaction, cluster: str, spec: ContainerSpec) -> None:
 
 
 def _check_replica_name(tx: Transaction, wanted: WantedDeployment, ordinal: int) -> None:
-    name = f"{wanted.name}-{ordinal:02}"
+    name = replica_name(wanted.name, ordinal)
     taken = tx.state.get(Container, f"{wanted.cluster}/{name}")
     if taken is not None and taken.deployment != wanted.name:
         raise NameTaken(

@@ -12,11 +12,13 @@
     ├── TooMuch              413  larger, longer or more than a bound allows
     ├── TooBusy              429  a queue is full; try again
     ├── NotLeading           503  this server does not lead, or is starting
+    ├── NodeSilent           503  the node has not done in time what it was asked for
     └── StoreFull            507  the disk is full: reads go on, changes are refused
 
 A bug is an assertion, never one of these.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -132,6 +134,14 @@ class NotLeading(PathfinderError):
     retry = True
 
 
+class NodeSilent(PathfinderError):
+    """The node has not done in time what it was asked for: it may be busy, lost or cut off."""
+
+    code = "node_silent"
+    http_status = 503
+    retry = True
+
+
 class StoreFull(PathfinderError):
     """The store's disk is full: reads and leases go on, changes are refused until there is room."""
 
@@ -152,5 +162,15 @@ ERRORS: tuple[type[PathfinderError], ...] = (
     TooMuch,
     TooBusy,
     NotLeading,
+    NodeSilent,
     StoreFull,
 )
+
+
+def revived(body: bytes) -> PathfinderError:
+    """The error whose document this is; one of an unknown code becomes a Conflict."""
+    told = json.loads(body)["error"]
+    kind = next((kind for kind in ERRORS if kind.code == told["code"]), Conflict)
+    error = kind.__new__(kind)
+    PathfinderError.__init__(error, told["message"], hint=told["hint"], **told["details"])
+    return error

@@ -1,0 +1,136 @@
+"""State and scheduler: which containers wait for a node, and nodes as the scheduler sees them."""
+
+from msgspec.structs import replace
+
+from pathfinder.control.life import OUTWAIT_MS, Life
+from pathfinder.control.objects import Container, Node
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.workloads import move
+from pathfinder.model.phases import Phase
+from pathfinder.model.selectors import requirement
+from pathfinder.scheduler.fit import Request
+from pathfinder.scheduler.fleet import NodeView
+from pathfinder.scheduler.place import Placement, place
+
+CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
+
+
+def place_waiting(tx: Transaction, life: Life) -> None:
+    """Give nodes to what waits for one, or say why there is none."""
+    keys = tx.state.pending if tx.place_all else tx.placing & tx.state.pending
+    waiting = sorted(tx.state.containers(keys), key=lambda c: (c.created_ms, c.revision, c.key))
+    tx.placing, tx.place_all = set(), False
+    if not waiting:
+        return
+    if life.recovering:
+        for container in waiting:
+            _explain(tx, container, _recovering(tx, life))
+        return
+    requests = [
+        Request(
+            name=container.name,
+            cluster=container.cluster,
+            kind=container.spec.kind,
+            need=container.spec.resources,
+            constraints=tuple(requirement(text, "") for text in container.spec.constraints),
+            group=container.group,
+        )
+        for container in waiting
+    ]
+    for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
+        if isinstance(decision, Placement):
+            _assign(tx, container, decision)
+        else:
+            _explain(tx, container, decision.explanation.document())
+
+
+def _assign(tx: Transaction, container: Container, placement: Placement) -> None:
+    node = placement.node_key.partition("/")[2]
+    tx.put(
+        replace(
+            move(container, Phase.SCHEDULED),
+            node=node,
+            assigned=tx.revision,
+            why=placement.why,
+            hint="",
+            explanation={},
+            changed_ms=tx.now_ms,
+        )
+    )
+    tx.nodes.add(placement.node_key)
+    tx.event(
+        "scheduled",
+        kind="container",
+        cluster=container.cluster,
+        name=container.name,
+        node=node,
+        why=placement.why,
+    )
+
+
+def _explain(tx: Transaction, container: Container, explanation: dict[str, object]) -> None:
+    if container.explanation == explanation:
+        return
+    why = str(explanation.get("text", ""))
+    tx.put(replace(container, explanation=explanation, why=why, changed_ms=tx.now_ms))
+    if why != container.why:
+        tx.event(
+            "unplaced", kind="container", cluster=container.cluster, name=container.name, why=why
+        )
+
+
+def _recovering(tx: Transaction, life: Life) -> dict[str, object]:
+    """Why nothing is placed for the moment, and what would end it."""
+    if not life.restored:
+        unheard = [key for key, node in life.nodes.items() if not node.was_complete]
+        return {
+            "text": f"the server has just started and first hears {_few(unheard)}, "
+            f"for at most {OUTWAIT_MS // 1000 + 1} s"
+        }
+    unverified = [node.key for node in tx.state.all(Node) if node.unverified]
+    return {
+        "text": "the server came back from an older backup and must hear what runs on "
+        f"{_few(unverified)} before anything is placed",
+        "remedies": [
+            f"start its agent, or when it is dead for certain: pfi delete node {name} --force"
+            for name in sorted(key.partition("/")[2] for key in unverified)[:5]
+        ],
+    }
+
+
+def _few(node_keys: list[str]) -> str:
+    names = sorted(key.partition("/")[2] for key in node_keys)
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (", ".join(names[:5]) or "its nodes") + more
+
+
+def view_for_scheduler(node: Node, life: Life) -> NodeView:
+    """A node as the scheduler sees it: durable facts and present liveness together."""
+    status = life.status(node.key)
+    why = node.runtime_error
+    if status == "new":
+        why = "has not been heard since the server started"
+    elif status in ("suspect", "lost"):
+        why = f"is {status}: its agent is silent"
+    return NodeView(
+        cluster=node.cluster,
+        name=node.name,
+        capacity=node.capacity(),
+        kinds=node.facts.kinds,
+        labels=_labels(node),
+        cordoned=node.cordoned,
+        available=status == "ready" and not node.runtime_error,
+        why_unavailable=why,
+        containers_max=CONTAINERS_MAX,
+    )
+
+
+def _labels(node: Node) -> dict[str, str]:
+    """Labels that people gave, and facts under names that constraints can use."""
+    facts = {
+        "node": node.name,
+        "architecture": node.facts.architecture,
+        "runtime": node.facts.runtime,
+        "cores": f"{node.capacity().cpu_millis / 1000:g}",
+    }
+    return {**{key: value for key, value in facts.items() if value}, **node.labels}

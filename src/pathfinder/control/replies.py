@@ -1,0 +1,146 @@
+"""What a node is answered: hello, nothing new, everything, or the difference."""
+
+from typing import Any
+
+from pathfinder.control.life import Life, NodeLife
+from pathfinder.control.objects import Container, Image, Node, Remote
+from pathfinder.control.state import State
+from pathfinder.model.definitions import ContainerSpec, ImageSource
+from pathfinder.wire.messages import (
+    HEARTBEAT_MS,
+    LEASE_MS,
+    Assignment,
+    Exchange,
+    Reply,
+    Session,
+    StreamRequest,
+)
+
+
+def hello(life: Life, request: Exchange) -> Reply:
+    """The answer to an exchange of another session."""
+    return Reply(
+        session=Session(
+            epoch=life.epoch,
+            incarnation=life.incarnation,
+            sequence=request.session.sequence,
+        ),
+        sent_ms=request.sent_ms,
+        kind="hello",
+    )
+
+
+def answer(
+    state: State,
+    life: Life,
+    node_life: NodeLife,
+    node: Node,
+    request: Exchange,
+    streams: tuple[StreamRequest, ...] = (),
+) -> Reply | None:
+    """The reply, or None when there is nothing to say before the heartbeat."""
+    if life.recovering:
+        return _reply(request, streams=streams) if streams else None
+    told = node_life.complete_at
+    if told is not None and request.seen >= told:
+        if node_life.news <= request.seen:
+            return _reply(request, streams=streams) if streams else None
+        return _difference(state, node, request, streams)
+    node_life.complete_at = state.revision if told is None else told
+    return _reply(
+        request,
+        kind="complete",
+        revision=state.revision,
+        assignments=tuple(_assignments(state, node, since=-1)),
+        streams=streams,
+    )
+
+
+def nothing(request: Exchange) -> Reply:
+    """The answer at the heartbeat, or to an exchange that a newer one has replaced."""
+    return _reply(request)
+
+
+def _difference(
+    state: State, node: Node, request: Exchange, streams: tuple[StreamRequest, ...]
+) -> Reply:
+    released = [
+        container.name
+        for container in state.on_node(node.key)
+        if container.node != node.name
+        and any(c.node == node.name and c.revision > request.seen for c in container.leaving)
+    ]
+    return _reply(
+        request,
+        kind="difference",
+        base=request.seen,
+        revision=state.revision,
+        assignments=tuple(_assignments(state, node, since=request.seen)),
+        released=tuple(released),
+        streams=streams,
+    )
+
+
+def _reply(request: Exchange, **fields: Any) -> Reply:
+    return Reply(
+        **{
+            "session": request.session,
+            "sent_ms": request.sent_ms,
+            "kind": "nothing",
+            "lease_ms": LEASE_MS,
+            "heartbeat_ms": HEARTBEAT_MS,
+            **fields,
+        }
+    )
+
+
+def _assignments(state: State, node: Node, *, since: int) -> list[Assignment]:
+    wanted = [
+        assignment(state, container)
+        for container in state.on_node(node.key)
+        if container.wanted and container.node == node.name and container.assigned > since
+    ]
+    orphans = [Assignment(slot=slot, generation=0, hold=True) for slot in node.orphans]
+    return wanted + orphans
+
+
+def assignment(state: State, container: Container) -> Assignment:
+    """What the node is told: the definition with its image and remote resolved."""
+    spec = resolved(state, container)
+    remote = state.get(Remote, f"{container.cluster}/{spec.image.remote}")
+    return Assignment(
+        slot=container.name,
+        generation=container.generation,
+        digest=container.digest,
+        spec=spec.document(),
+        remote={
+            "name": remote.name,
+            "server": remote.server,
+            "protocol": remote.protocol,
+            "certificate": remote.certificate,
+        }
+        if remote
+        else None,
+    )
+
+
+def resolved(state: State, container: Container) -> ContainerSpec:
+    """The definition with a named image replaced by what the name stands for."""
+    spec = container.spec
+    named = (
+        state.get(Image, f"{container.cluster}/{spec.image.alias}") if spec.image.alias else None
+    )
+    if named is None or spec.image.remote:
+        return spec
+    source = ImageSource(alias=named.alias, fingerprint=named.fingerprint, remote=named.remote)
+    return ContainerSpec(
+        kind=spec.kind,
+        type=spec.type,
+        image=source,
+        resources=spec.resources,
+        environment=spec.environment,
+        command=spec.command,
+        constraints=spec.constraints,
+        network=spec.network,
+        extra=spec.extra,
+    )

@@ -1,0 +1,112 @@
+"""What follows from a change: rollouts go on, replicas appear and go, what waits is placed."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from pathfinder.control.life import Life
+from pathfinder.control.objects import Container, Deployment
+from pathfinder.control.placing import place_waiting
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.workloads import begin_anew, create, delete_container
+from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_steps
+
+ROUNDS_MAX = 4  # reconciling and placing feed each other: create, place, done
+
+
+def settle(tx: Transaction, life: Life) -> None:
+    """Bring everything that this transaction touched as far as it can go now."""
+    for _ in range(ROUNDS_MAX):
+        touched, tx.deployments = tx.deployments, set()
+        for key in sorted(touched):
+            _reconcile(tx, life, key)
+        place_waiting(tx, life)
+        if not tx.deployments:
+            return
+    assert not tx.deployments, "reconciling does not come to rest"
+
+
+def is_ready(container: Container, life: Life) -> bool:
+    """Whether a container counts as ready: it said so, and its node is still heard."""
+    return container.ready and bool(container.node) and life.status(container.node_key) != "lost"
+
+
+def steps_of(tx_state_replicas: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
+    """What the reconcile room says about a deployment as it is."""
+    replicas = [
+        Replica(
+            name=container.name,
+            ordinal=container.ordinal,
+            digest=container.digest,
+            ready=is_ready(container, life),
+            leaving=not container.wanted,
+            replacing=container.wanted and not is_ready(container, life),
+        )
+        for container in tx_state_replicas
+    ]
+    return deployment_steps(
+        Wanted(
+            name=deployment.name,
+            replica_count=deployment.replicas,
+            min_available=deployment.min_available,
+            digest=deployment.digest,
+        ),
+        replicas,
+    )
+
+
+def _reconcile(tx: Transaction, life: Life, key: str) -> None:
+    deployment = tx.state.get(Deployment, key)
+    if deployment is None:
+        return
+    replicas = tx.state.replicas(key)
+    if not deployment.wanted:
+        for container in replicas:
+            delete_container(tx, container, "its deployment is deleted")
+        tx.deployments.discard(key)
+        if not tx.state.replicas(key):
+            tx.drop(deployment)
+            tx.event("deleted", kind="deployment", cluster=deployment.cluster, name=deployment.name)
+        return
+    if life.recovering:
+        # A replica that looks unready may run on a node that has not been heard yet.
+        _create_missing(tx, deployment, replicas)
+        return
+    steps = steps_of(replicas, deployment, life)
+    for ordinal in steps.create:
+        _create_replica(tx, deployment, ordinal)
+    by_name = {container.name: container for container in replicas}
+    for name in steps.replace:
+        begin_anew(tx, by_name[name], deployment.spec, why="its deployment's definition changed")
+    for name in steps.delete:
+        delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
+    tx.deployments.discard(key)
+    if steps.blocked != deployment.blocked:
+        tx.put(replace(deployment, blocked=steps.blocked))
+        if steps.blocked:
+            tx.event(
+                "blocked",
+                kind="deployment",
+                cluster=deployment.cluster,
+                name=deployment.name,
+                why=steps.blocked,
+            )
+
+
+def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
+    present = {container.ordinal for container in replicas}
+    for ordinal in range(1, deployment.replicas + 1):
+        if ordinal not in present:
+            _create_replica(tx, deployment, ordinal)
+    tx.deployments.discard(deployment.key)
+
+
+def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> Container:
+    return create(
+        tx,
+        deployment.cluster,
+        deployment.name,
+        deployment.spec,
+        labels=deployment.labels,
+        ordinal=ordinal,
+    )

@@ -1,0 +1,170 @@
+"""The promises of ARCHITECTURE.md, checked against the ground truth of a simulated world."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from pathfinder.agent.effects import Call, Remove, Start, Stop
+from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Container, Deployment
+from pathfinder.control.settling import is_ready
+from pathfinder.control.state import Change, State
+from pathfinder.model.phases import Phase
+from pathfinder.runtimes.port import Instance
+
+
+class Broken(AssertionError):
+    """A promise does not hold; the message says which and where."""
+
+
+Held = Mapping[str, list[Instance]]  # node -> what its daemon has
+
+
+def check_running(held: Held, containers: State, capacity_mib: int) -> None:
+    """Promises 2 and 5, in ground truth: never two of a STATEFUL container; never overfull."""
+    where: Counter[str] = Counter()
+    for node, instances in held.items():
+        used = 0
+        for instance in instances:
+            if instance.labels is None or instance.state != "running":
+                continue
+            container = containers.get(Container, f"c/{instance.name}")
+            where[instance.name] += 1
+            if container is not None and _generation(container, instance, node):
+                used += container.spec.resources.memory_mib
+        if used > capacity_mib:
+            raise Broken(f"promise 5: {node} runs {used} MiB and has {capacity_mib}")
+    for name, count in where.items():
+        if count > 1:
+            raise Broken(f"promise 2: {name} runs {count} times")
+
+
+def _generation(container: Container, instance: Instance, node: str) -> bool:
+    return (
+        instance.labels is not None
+        and container.node == node
+        and container.generation == instance.labels.generation
+    )
+
+
+def check_call(state: State | None, node: str, call: Call, before: Instance | None) -> None:
+    """Promises 1, 4 and 7: nothing that is wanted is stopped, nothing that is not ours touched."""
+    if not isinstance(call, (Start, Stop, Remove)) or before is None:
+        return
+    if before.labels is None:
+        raise Broken(f"promise 7: {call} on {before.name}, which is not ours")
+    if state is None or isinstance(call, Start) or before.state != "running":
+        return
+    container = state.get(Container, f"c/{before.name}")
+    if container is not None and container.wanted and _generation(container, before, node):
+        raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
+
+
+def check_change(change: Change, controller: Controller, *, deliberate: bool) -> None:
+    """Promises 1 and 6: generations and phases only grow; rollouts keep what must stay ready."""
+    for edit in change.edits:
+        before, after = edit.before, edit.after
+        if isinstance(before, Container) and isinstance(after, Container):
+            _check_growth(before, after)
+    if not deliberate:
+        _check_rollouts(change, controller)
+
+
+def _check_growth(before: Container, after: Container) -> None:
+    old, new = (before.generation, before.phase), (after.generation, after.phase)
+    if new < old:
+        raise Broken(f"promise 1: {after.key} went from {old} to {new}")
+    if new[0] == old[0] and after.digest != before.digest:
+        raise Broken(f"promise 1: {after.key} changed within generation {old[0]}")
+    if before.node and after.node != before.node and not _is_leaving(after, before):
+        raise Broken(f"promise 2: {after.key} left {before.node} without a trace")
+
+
+def _is_leaving(after: Container, before: Container) -> bool:
+    return any(copy.node == before.node for copy in after.leaving)
+
+
+def _check_rollouts(change: Change, controller: Controller) -> None:
+    """What the platform itself replaced left enough ready ones."""
+    life = controller.life
+    # Not taken away by a rollout: what its node says is not ready, or knows better after a restore.
+    unready = {event.name for event in change.events if event.action in ("unready", "adopted")}
+    replaced: Counter[str] = Counter()
+    for edit in change.edits:
+        before, after = edit.before, edit.after
+        if (
+            isinstance(before, Container)
+            and before.deployment
+            and before.name not in unready
+            and is_ready(before, life)
+            and (not isinstance(after, Container) or after.generation != before.generation)
+        ):
+            replaced[before.group] += 1
+    for group in replaced:
+        deployment = controller.state.get(Deployment, group)
+        if deployment is None or not deployment.wanted:
+            continue
+        ready = sum(is_ready(each, life) for each in controller.state.replicas(group))
+        if ready < deployment.min_available:
+            raise Broken(
+                f"promise 6: {group} has {ready} ready, {deployment.min_available} must stay: "
+                f"{change.events}"
+            )
+
+
+def check_settled(
+    state: State, held: Held, foreign: Iterable[str], wants: Mapping[str, dict[str, object] | None]
+) -> None:
+    """After the faults: what people want runs wherever there is room, and nothing else does."""
+    _check_wishes(state, wants)
+    expected = set()
+    for container in state.all(Container):
+        if container.leaving or not container.wanted:
+            raise Broken(f"settled: {container.key} is still on its way out: {container}")
+        if container.node:
+            expected.add((container.node, container.name, container.generation))
+            if container.phase != Phase.BOOTSTRAPPED or not container.ready:
+                raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
+        elif not container.explanation:
+            raise Broken(f"settled: {container.key} is pending without a reason: {container}")
+    found = {
+        (node, instance.name, instance.labels.generation)
+        for node, instances in held.items()
+        for instance in instances
+        if instance.labels is not None
+    }
+    if found != expected:
+        raise Broken(f"settled: missing {expected - found}, surplus {found - expected}")
+    kept = {
+        instance.name
+        for instances in held.values()
+        for instance in instances
+        if instance.labels is None and instance.state == "running"
+    }
+    if kept != set(foreign):
+        raise Broken(f"promise 7: of {set(foreign)}, which are not ours, {kept} run")
+
+
+def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -> None:
+    """Promise 1: every acknowledged wish is in the state, and none that was not made."""
+    for name, document in wants.items():
+        deployment = state.get(Deployment, f"c/{name}")
+        container = state.get(Container, f"c/{name}")
+        thing = deployment or container
+        if document is None:
+            if thing is not None:
+                raise Broken(f"promise 1: {name} was deleted, and is there: {thing}")
+            continue
+        if thing is None:
+            raise Broken(f"promise 1: {name} was accepted, and is not there")
+        if deployment is not None and deployment.replicas != document["replicas"]:
+            raise Broken(f"promise 1: {name} has {deployment.replicas} replicas, not {document}")
+        if deployment is not None:
+            replicas = state.replicas(deployment.key)
+            all_ready = all(each.ready for each in replicas)
+            ordinals = sorted(each.ordinal for each in replicas)
+            # One that finds no room may hold up the others: it says so, and must not be forced.
+            if all_ready and ordinals != [*range(1, deployment.replicas + 1)]:
+                raise Broken(f"settled: {name} has {[each.name for each in replicas]}")
+            outdated = [each for each in replicas if each.digest != deployment.digest]
+            if outdated and all_ready:
+                raise Broken(f"settled: {name} has replicas of an old definition")

@@ -1,0 +1,57 @@
+"""What goes wrong in one seed, and how often. Some seeds have no faults at all."""
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Probabilities per message or call, and kinds of trouble that may strike.
+
+    loss, repeat, late: of a message. slip: that a runtime call fails without effect; doubt: that
+    its outcome stays unknown. troubles: names of what `World` may do to a server or node.
+    """
+
+    loss: float = 0.0
+    repeat: float = 0.0
+    late: float = 0.0
+    slip: float = 0.0
+    doubt: float = 0.0
+    disk_full: float = 0.0
+    troubles: tuple[str, ...] = ()
+    gap_ms: int = 5_000  # mean time between two troubles
+
+
+TROUBLES = (
+    "server_crash",
+    "server_crash",
+    "agent_crash",
+    "agent_crash",
+    "daemon_crash",
+    "node_reboot",
+    "cut",
+    "one_way",
+    "container_dies",
+    "restore",
+)
+
+
+def draw(luck: Random) -> Faults:
+    """The faults of one seed: one in eight has none; others have each kind on or off."""
+    if luck.random() < 0.125:
+        return Faults()
+
+    def maybe(most: float) -> float:
+        return luck.uniform(0, most) if luck.random() < 0.6 else 0.0
+
+    troubles = tuple(trouble for trouble in TROUBLES if luck.random() < 0.5)
+    return Faults(
+        loss=maybe(0.1),
+        repeat=maybe(0.1),
+        late=maybe(0.15),
+        slip=maybe(0.2),
+        doubt=maybe(0.1),
+        disk_full=maybe(0.1),
+        troubles=troubles,
+        gap_ms=luck.choice((2_000, 5_000, 12_000)),
+    )

@@ -1,0 +1,206 @@
+"""A node of a simulated world: the production core of the agent over the scripted runtime.
+
+The runtime outlives the agent, and calls that were under way when the agent died may still happen.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pathfinder.agent.conversation import Checkpoint
+from pathfinder.agent.core import AgentCore
+from pathfinder.agent.effects import (
+    Call,
+    Create,
+    Effect,
+    Failed,
+    Inspect,
+    ListAll,
+    OpenStream,
+    Result,
+    perform,
+)
+from pathfinder.runtimes.port import Change
+from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.simulation.faults import Faults
+from pathfinder.simulation.timeline import Timeline
+from pathfinder.wire.messages import Exchange, Facts, Reply
+
+CALL_MS = (5, 400)
+TIMEOUT_MS = 8_000
+CHECKPOINT_MS = 3_000
+
+
+@dataclass(slots=True)
+class Node:
+    """One machine. `life` 0: no agent runs. `rate`: how fast its clock goes."""
+
+    name: str
+    timeline: Timeline
+    runtime: ScriptedRuntime
+    faults: Faults
+    facts: Facts
+    send: Callable[["Node", Exchange, Callable[[Reply], None]], None]
+    on_runtime: Callable[["Node", Call], Callable[[], None]]
+    rate: float = 1.0
+    offset_ms: int = 0
+    core: AgentCore | None = None
+    checkpoint: Checkpoint | None = None
+    life: int = 0
+    lives: int = 0
+    daemon_up: bool = True
+    daemon_life: int = 1
+    cut_until_ms: int = 0
+    deaf_until_ms: int = 0
+    hurt: bool = True
+    wake_ms: int = field(default=-1)
+
+    def local_ms(self) -> int:
+        """The node's clock of durations."""
+        return self.offset_ms + int(self.timeline.now_ms * self.rate)
+
+    def start_agent(self) -> None:
+        """A new agent process, with the checkpoint of the last one."""
+        assert self.life == 0
+        self.lives += 1
+        self.life = self.lives
+        self.core = AgentCore("c", self.name, self.checkpoint)
+        self.core.on_facts(self.local_ms(), self.facts)
+        self._keep(self.life)
+        self.drive()
+
+    def kill_agent(self) -> None:
+        """`kill -9` of the agent; containers run on."""
+        self.life, self.core = 0, None
+
+    def kill_daemon(self) -> None:
+        """The container daemon dies; what runs, runs on; calls under way are in doubt."""
+        self.daemon_up = False
+        self.daemon_life += 1
+
+    def start_daemon(self) -> None:
+        """The daemon is back; its event stream begins with a gap."""
+        self.daemon_up = True
+        self._change("")
+
+    def reboot(self) -> None:
+        """Power off and on: no agent, nothing runs, the boot's clock begins anew."""
+        self.kill_agent()
+        self.kill_daemon()
+        for instance in self.runtime.list_instances("c"):
+            self.runtime.stop(instance.name, grace_s=0)
+        self.checkpoint = None
+        self.offset_ms = -int(self.timeline.now_ms * self.rate)
+
+    def drive(self) -> None:
+        """What the shell's main loop does after each message."""
+        core = self.core
+        if core is None:
+            return
+        now_ms = self.local_ms()
+        for effect in core.effects(now_ms):
+            self._begin(effect)
+        while (request := core.request(now_ms)) is not None:
+            self._exchange(request)
+        delay_ms = max(1, int((core.wake_ms(now_ms) - now_ms) / self.rate) + 1)
+        moment_ms = self.timeline.now_ms + delay_ms
+        if self.wake_ms <= self.timeline.now_ms or moment_ms < self.wake_ms:
+            self.wake_ms = moment_ms
+            self.timeline.after(delay_ms, self._in_life(self.drive))
+
+    def _in_life(self, action: Callable[[], None]) -> Callable[[], None]:
+        life = self.life
+
+        def act() -> None:
+            if life == self.life and self.core is not None:
+                action()
+
+        return act
+
+    def _exchange(self, request: Exchange) -> None:
+        sequence = request.session.sequence
+
+        def lost() -> None:
+            assert self.core is not None
+            self.core.on_unreachable(self.local_ms(), sequence)
+            self.drive()
+
+        life = self.life
+
+        def respond(reply: Reply) -> None:
+            if life == self.life and self.core is not None:
+                self.core.on_reply(self.local_ms(), sequence, reply)
+                self.drive()
+
+        self.timeline.after(TIMEOUT_MS, self._in_life(lost))
+        self.send(self, request, respond)
+
+    def _begin(self, effect: Effect) -> None:
+        if isinstance(effect, OpenStream):
+            return
+        luck = self.timeline.luck
+        life, daemon_life = self.life, self.daemon_life
+        call: Call = effect
+
+        def deliver(result: Result) -> None:
+            if life == self.life and self.core is not None:
+                self.core.on_finished(self.local_ms(), call, result)
+                self.drive()
+
+        def happen() -> None:
+            died = daemon_life != self.daemon_life
+            if life != self.life and luck.random() < 0.5:
+                return
+            result = self._perform(call, interrupted=died)
+            self.timeline.after(luck.randint(1, 30), lambda: deliver(result))
+
+        self.timeline.after(luck.randint(*CALL_MS), happen)
+
+    def _perform(self, call: Call, *, interrupted: bool) -> Result:
+        luck = self.timeline.luck
+        reads = isinstance(call, (ListAll, Inspect))
+        if not self.daemon_up and not interrupted:
+            return Failed(code="runtime_down", message="the daemon does not answer")
+        if interrupted:
+            if not reads and luck.random() < 0.5:
+                self._do(call)
+            return Failed(code="runtime_down", message="the daemon went away")
+        if self.hurt and luck.random() < self.faults.slip:
+            return Failed(code="runtime_failed", message="the daemon refused")
+        if self.hurt and not reads and luck.random() < self.faults.doubt:
+            if luck.random() < 0.5:
+                self._do(call)
+            else:
+                self.timeline.after(luck.randint(100, 3_000), lambda: self._late(call))
+            return Failed(code="outcome_unknown", message="no answer in time")
+        return self._do(call)
+
+    def _late(self, call: Call) -> None:
+        """A call that was given up happens after all, when its daemon still lives."""
+        if self.daemon_up and isinstance(call, Create):
+            self._do(call)
+
+    def _do(self, call: Call) -> Result:
+        check = self.on_runtime(self, call)
+        result = perform(self.runtime, call)
+        if not isinstance(call, (ListAll, Inspect)):
+            check()
+            self._change(call.slot)
+        return result
+
+    def _change(self, name: str) -> None:
+        def notice() -> None:
+            if self.core is not None and self.daemon_up:
+                self.core.on_change(self.local_ms(), Change(name=name))
+                self.drive()
+
+        self.timeline.after(self.timeline.luck.randint(1, 100), notice)
+
+    def dies(self, name: str) -> None:
+        """A container's first process ends by itself."""
+        self.runtime.stop(name, grace_s=0)
+        self._change(name)
+
+    def _keep(self, life: int) -> None:
+        if life == self.life and self.core is not None:
+            self.checkpoint = self.core.checkpoint()
+            self.timeline.after(CHECKPOINT_MS, lambda: self._keep(life))

@@ -1,0 +1,312 @@
+"""One seed: a server, nodes, people, a network between them, and what goes wrong."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pathfinder.agent.effects import Call
+from pathfinder.control.access import SYSTEM, digest
+from pathfinder.control.commands import PutCluster, Register, Request
+from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Node as NodeThing
+from pathfinder.control.state import Change, State
+from pathfinder.model.errors import PathfinderError
+from pathfinder.runtimes.port import Instance
+from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.simulation import checks
+from pathfinder.simulation.faults import Faults, draw
+from pathfinder.simulation.node import Node
+from pathfinder.simulation.people import Person
+from pathfinder.simulation.server import Server
+from pathfinder.simulation.timeline import Timeline
+from pathfinder.store.memory import MemoryStore
+from pathfinder.wire import codec
+from pathfinder.wire.messages import Exchange, Facts, Registration, Reply
+
+CAPACITY_MIB = 900
+TROUBLED_MS = 60_000
+SETTLE_MS = 90_000
+SECRET = "0" * 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """How a seed went. `trace`: a digest of everything that happened, equal for equal seeds."""
+
+    seed: int
+    actions: int = 0
+    reached: Counter[str] = field(default_factory=Counter)
+    trace: str = ""
+
+
+class World:
+    """Build it, `run` it; `checks.Broken` tells which promise a seed has broken."""
+
+    def __init__(self, seed: int, *, say: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.timeline = Timeline(seed)
+        luck = self.timeline.luck
+        self.faults = draw(luck)
+        self.calm = Faults()
+        self.say = say
+        self.reached: Counter[str] = Counter()
+        self.trace = ""
+        self.backup: MemoryStore | None = None
+        self.deliberate = False
+        self.server = Server(self.timeline, self._on_change, disk_full=self.faults.disk_full)
+        self.nodes = [self._node(f"n{index}") for index in range(luck.randint(1, 4))]
+        self.people = [
+            Person(f"d{index}", index % 2 == 0, self.timeline, self._ask) for index in range(5)
+        ]
+        self.encodes = luck.random() < 0.2
+        self.revision_max = 0
+
+    def run(self) -> Verdict:
+        """Trouble, then calm, then everything must be as people want it."""
+        self.server.start()
+        self._join()
+        for person in self.people:
+            self._live(person)
+        if self.faults.troubles:
+            self._trouble()
+        actions = self.timeline.run_until(TROUBLED_MS, self._check)
+        self._calm_down()
+        actions += self.timeline.run_until(TROUBLED_MS + SETTLE_MS, self._check)
+        self._check_settled()
+        return Verdict(seed=self.seed, actions=actions, reached=self.reached, trace=self.trace)
+
+    # Building.
+
+    def _node(self, name: str) -> Node:
+        luck = self.timeline.luck
+        node = Node(
+            name=name,
+            timeline=self.timeline,
+            runtime=ScriptedRuntime(),
+            faults=self.faults,
+            facts=Facts(
+                hostname=name, memory_mib=CAPACITY_MIB, cpu_millis=8_000, kinds=("system",)
+            ),
+            send=self._send,
+            on_runtime=self._on_runtime,
+            rate=luck.uniform(0.98, 1.02),
+            offset_ms=luck.randrange(1_000_000),
+        )
+        node.runtime.add_foreign(f"theirs-{name}")
+        return node
+
+    def _join(self) -> None:
+        assert self.server.controller is not None
+        commands = [PutCluster(name="c")] + [
+            Register(
+                registration=Registration(
+                    cluster="c",
+                    node=node.name,
+                    secret=SECRET,
+                    facts=node.facts,
+                    labels={"rack": f"r{index % 2}"},
+                ),
+                password_good=True,
+            )
+            for index, node in enumerate(self.nodes)
+        ]
+        for command in commands:
+            self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
+        for node in self.nodes:
+            self.timeline.after(self.timeline.luck.randint(5, 2_000), node.start_agent)
+
+    def _live(self, person: Person) -> None:
+        def act() -> None:
+            if self.timeline.now_ms < TROUBLED_MS:
+                person.change_mind()
+                self.timeline.after(self.timeline.luck.randint(500, 15_000), act)
+
+        self.timeline.after(self.timeline.luck.randint(10, 4_000), act)
+
+    # The network.
+
+    def _send(self, node: Node, request: Exchange, respond: Callable[[Reply], None]) -> None:
+        if self.encodes:
+            request = codec.decode(Exchange, codec.encode(request))
+
+        def arrive() -> None:
+            if self.timeline.now_ms >= node.cut_until_ms:
+                self.server.exchange(f"c/{node.name}", request, back)
+
+        def back(reply: Reply) -> None:
+            if self.encodes:
+                reply = codec.decode(Reply, codec.encode(reply))
+            self._note(f"{node.name} {request.session.sequence} {reply.kind} {reply.revision}")
+            self._travel(lambda: self._deliver(node, reply, respond))
+
+        self._travel(arrive)
+
+    def _deliver(self, node: Node, reply: Reply, respond: Callable[[Reply], None]) -> None:
+        if self.timeline.now_ms >= max(node.cut_until_ms, node.deaf_until_ms):
+            respond(reply)
+
+    def _travel(self, arrive: Callable[[], None]) -> None:
+        luck, faults = self.timeline.luck, self._faults()
+        if luck.random() < faults.loss:
+            self.reached["lost"] += 1
+            return
+        is_late = luck.random() < faults.late
+        self.timeline.after(luck.randint(60, 6_000) if is_late else luck.randint(1, 20), arrive)
+        if luck.random() < faults.repeat:
+            self.reached["repeated"] += 1
+            self.timeline.after(luck.randint(1, 20_000), arrive)
+
+    def _faults(self) -> Faults:
+        return self.faults if self.timeline.now_ms < TROUBLED_MS else self.calm
+
+    def _ask(self, request: Request, answer: Callable[[bytes | PathfinderError], None]) -> None:
+        self._travel(
+            lambda: self.server.command(request, lambda reply: self._travel(lambda: answer(reply)))
+        )
+
+    # Trouble.
+
+    def _trouble(self) -> None:
+        luck = self.timeline.luck
+
+        def strike() -> None:
+            if self.timeline.now_ms >= TROUBLED_MS:
+                return
+            trouble = luck.choice(self.faults.troubles)
+            self._note(trouble)
+            getattr(self, f"_{trouble}")(luck.choice(self.nodes), luck.randint(200, 20_000))
+            if luck.random() < 0.3:
+                self.backup = self.server.store.copy()
+            self.timeline.after(luck.randint(100, 2 * self.faults.gap_ms), strike)
+
+        self.timeline.after(luck.randint(1_000, 10_000), strike)
+
+    def _server_crash(self, node: Node, for_ms: int) -> None:
+        if self.server.life:
+            self.reached["server_crash"] += 1
+            self.server.kill()
+            self.timeline.after(for_ms, self._server_up)
+
+    def _server_up(self) -> None:
+        if not self.server.life:
+            self.server.start()
+
+    def _agent_crash(self, node: Node, for_ms: int) -> None:
+        if node.life:
+            self.reached["agent_crash"] += 1
+            node.kill_agent()
+            self.timeline.after(for_ms, lambda: self._agent_up(node))
+
+    def _agent_up(self, node: Node) -> None:
+        if not node.life:
+            node.start_agent()
+
+    def _daemon_crash(self, node: Node, for_ms: int) -> None:
+        if node.daemon_up:
+            self.reached["daemon_crash"] += 1
+            node.kill_daemon()
+            self.timeline.after(for_ms, lambda: self._daemon_up(node))
+
+    def _daemon_up(self, node: Node) -> None:
+        if not node.daemon_up:
+            node.start_daemon()
+
+    def _node_reboot(self, node: Node, for_ms: int) -> None:
+        if node.life:
+            self.reached["node_reboot"] += 1
+            node.reboot()
+            self.timeline.after(for_ms, lambda: self._daemon_up(node))
+            self.timeline.after(for_ms + 500, lambda: self._agent_up(node))
+
+    def _cut(self, node: Node, for_ms: int) -> None:
+        self.reached["cut"] += 1
+        node.cut_until_ms = self.timeline.now_ms + for_ms
+
+    def _one_way(self, node: Node, for_ms: int) -> None:
+        self.reached["one_way"] += 1
+        node.deaf_until_ms = self.timeline.now_ms + for_ms
+
+    def _container_dies(self, node: Node, for_ms: int) -> None:
+        ours = [each for each in self._held(node) if each.labels and each.state == "running"]
+        if ours and node.daemon_up:
+            self.reached["container_dies"] += 1
+            node.dies(self.timeline.luck.choice(ours).name)
+
+    def _restore(self, node: Node, for_ms: int) -> None:
+        if self.backup is not None and self.server.life:
+            self.reached["restore"] += 1
+            self.server.kill()
+            self.server.store, self.server.restored = self.backup.copy(), True
+            self.revision_max = 0
+            for person in self.people:
+                person.forget()
+            self.timeline.after(for_ms, self._server_up)
+
+    def _calm_down(self) -> None:
+        self.server.disk_full = 0.0
+        self._server_up()
+        for node in self.nodes:
+            node.faults = self.calm
+            node.cut_until_ms = node.deaf_until_ms = 0
+            self._daemon_up(node)
+            self._agent_up(node)
+
+    # Checking.
+
+    def _on_change(self, change: Change, controller: Controller) -> None:
+        self._note(f"revision {change.revision} {len(change.edits)}")
+        if change.revision <= self.revision_max:
+            raise checks.Broken(f"promise 1: revision {change.revision} is not new")
+        self.revision_max = change.revision
+        asked = any(event.who == SYSTEM.name for event in change.events)
+        checks.check_change(change, controller, deliberate=asked)
+        for event in change.events:
+            self.reached[event.action] += 1
+
+    def _on_runtime(self, node: Node, call: Call) -> Callable[[], None]:
+        state = self.server.controller.state if self.server.controller else None
+        if not hasattr(call, "slot"):
+            return lambda: None
+        before = node.runtime.inspect(call.slot)
+        if self.server.restored:
+            state = None  # what a backup does not know may go when people say so
+        checks.check_call(state, node.name, call, before)
+        return self._check_ground
+
+    def _check_ground(self) -> None:
+        state = self.server.controller.state if self.server.controller else State()
+        held = {node.name: self._held(node) for node in self.nodes}
+        checks.check_running(held, state, CAPACITY_MIB)
+
+    def _check(self) -> None:
+        """After each action: what is cheap to check always."""
+        controller = self.server.controller
+        if controller is not None and len(controller.state.events) > 0:
+            assert controller.state.events[-1].revision <= controller.state.revision
+
+    def _check_settled(self) -> None:
+        controller = self.server.controller
+        assert controller is not None
+        if controller.life.recovering:
+            raise checks.Broken("settled: the server is still recovering")
+        held = {node.name: self._held(node) for node in self.nodes}
+        wants = {} if self.server.restored else {each.name: each.wants for each in self.people}
+        for person in self.people:
+            if person.busy:
+                raise checks.Broken(f"settled: {person.name} has had no answer")
+        orphans = [slot for node in controller.state.all(NodeThing) for slot in node.orphans]
+        if orphans and not self.server.restored:
+            raise checks.Broken(f"settled: orphans {orphans} without a restore")
+        for node_name, instances in held.items():
+            held[node_name] = [each for each in instances if each.name not in orphans]
+        checks.check_settled(
+            controller.state, held, [f"theirs-{node.name}" for node in self.nodes], wants
+        )
+
+    def _held(self, node: Node) -> list[Instance]:
+        return node.runtime.everything()
+
+    def _note(self, text: str) -> None:
+        self.trace = digest(f"{self.trace}{self.timeline.now_ms}{text}")[:16]
+        if self.say is not None:
+            self.say(f"{self.timeline.now_ms:>7} ms  {text}")
