@@ -1,6 +1,7 @@
 """Other programs, run with their output kept for the moment when it is needed."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from tools.trouble import Trouble
 # Debian gives ordinary users a PATH without the places where daemons and file system tools live.
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 TAIL_LINES: Final = 15
+SHOWN_LENGTH_MAX: Final = 80
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -48,8 +50,13 @@ def run(
         raise Trouble(f"{arguments[0]} is not installed", hint=hint) from None
     if ended.returncode:
         said = tail(f"{ended.stdout}\n{ended.stderr}")
-        raise Trouble(f"{' '.join(arguments)} failed ({ended.returncode}):\n{said}", hint=hint)
+        raise Trouble(f"{_shown(arguments)} failed ({ended.returncode}):\n{said}", hint=hint)
     return ended.stdout
+
+
+def _shown(arguments: list[str]) -> str:
+    line = shlex.join(arguments)
+    return line if len(line) <= SHOWN_LENGTH_MAX else f"{line[: SHOWN_LENGTH_MAX - 1]}…"
 
 
 def tail(text: str) -> str:

@@ -22,6 +22,8 @@ from tools.trouble import Trouble
 Outcome = TypeVar("Outcome")
 
 CLUSTER: Final = "default"
+PFI_CONTEXT: Final = "dev"
+NODE_NAME: Final = socket.gethostname().partition(".")[0]
 LISTEN: Final = os.environ.get("DEV_LISTEN", "127.0.0.1:8480")
 URL: Final = f"https://{LISTEN}"
 DATA: Final = environment.STATE / "data"
@@ -103,7 +105,7 @@ def agent_program(lxd: Lxd | None) -> Program:
         name="agent",
         argv=(
             *("pathfinder-agent", "--server", URL, "--cluster", CLUSTER),
-            *("--name", socket.gethostname(), "--join-token-file", str(SECRETS / "join-token")),
+            *("--name", NODE_NAME, "--join-token-file", str(SECRETS / "join-token")),
             *("--runtime", "lxd", "--socket", str(lxd.socket_path) if lxd else ""),
             *("--state-dir", str(AGENT)),
         ),
@@ -112,25 +114,22 @@ def agent_program(lxd: Lxd | None) -> Program:
 
 def start_agent(console: Console, agent: Program) -> None:
     """Start the agent, with a join token the first time, and wait until its node is ready."""
-    with console.step(f"agent of node {socket.gethostname()}"):
+    with console.step(f"agent of node {NODE_NAME}"):
         if not (AGENT / "identity.json").exists():
             AGENT.mkdir(parents=True, exist_ok=True)
             with _client() as client:
-                token = client.create_join_token(node=socket.gethostname())["token"]
+                token = client.create_join_token(node=NODE_NAME)["token"]
             _write_secret(SECRETS / "join-token", token)
         agent.start()
         _wait_until("the node is ready", _node_is_ready, agent)
 
 
 def configure_pfi() -> None:
-    """Let `pfi` know this server, in the user's own configuration."""
-    for key, value in (
-        ("server", URL),
-        ("token-file", str(SECRETS / "app-token")),
-        ("ca-file", str(CERTIFICATE)),
-        ("cluster", CLUSTER),
-    ):
-        _run_program("pfi", "config", "set", key, value)
+    """Make this server the current context of `pfi`; what the user has set up besides stays."""
+    _run_program(
+        *("pfi", "--context", PFI_CONTEXT, "config", "set", f"server={URL}", f"cluster={CLUSTER}"),
+        *(f"token_file={SECRETS / 'admin-token'}", f"ca_file={CERTIFICATE}"),
+    )
 
 
 def deploy_example(console: Console) -> dict[str, str]:
@@ -176,7 +175,7 @@ def _server_answers() -> bool:
 
 def _node_is_ready() -> bool:
     with _client() as client:
-        return bool(client.get(NODE, socket.gethostname()).get("ready"))
+        return bool(client.get(NODE, NODE_NAME)["status"] == "ready")
 
 
 def _client() -> Client:
