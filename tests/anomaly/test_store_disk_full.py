@@ -178,3 +178,27 @@ def test_server_starts_on_a_full_disk_and_can_clean_up(disk: Path, store: Sqlite
 
         assert again.compact(epoch, keep_after_ms=1 << 40) == last.seq
         assert again.append(epoch, 0, b"goes on").seq == len(records) + 1
+
+
+def test_ballast_of_the_last_run_lets_a_server_start_with_no_room_at_all(
+    disk: Path, store: SqliteStore
+) -> None:
+    record = store.append(store.lead().epoch, 0, b"before")
+    store.close()
+    other = occupy(disk)
+    with closing(opened(disk)) as again:
+        tenure = again.lead()
+        other.unlink()
+        added = again.append(tenure.epoch, 0, bytes(BODY_BYTES))
+
+        assert list(again.read(0)) == [record, added]
+
+
+def test_start_with_no_room_at_all_is_refused_clearly_and_can_be_repeated(disk: Path) -> None:
+    other = occupy(disk)
+    with closing(opened(disk)) as store:
+        with pytest.raises(DiskFull, match="free some on its disk"):
+            store.lead()
+        other.unlink()
+
+        assert store.lead().epoch == 1

@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What the system says when a disk or a quota is used up.
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Ballast:
@@ -32,7 +33,7 @@ class Ballast:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
             self.release()
             return False

@@ -54,14 +54,22 @@ def checked(rows: Iterable[tuple[object, ...]], after: Mark) -> Iterator[Record]
                 pass
             case _:
                 raise Broken(f"record {after.seq + 1} cannot be read")
-        if seq != after.seq + 1:
-            raise Broken(f"record {after.seq + 1} is missing: {seq} follows {after.seq}")
-        if stored != _hash(after.hash, seq, epoch, time_ms, body):
-            raise Broken(f"record {seq} does not carry the hash of its content and predecessor")
-        yield Record(
+        record = Record(
             seq=seq, epoch=epoch, time_ms=time_ms, body=body, previous=after.hash, hash=stored
         )
-        after = Mark(seq=seq, hash=stored)
+        check(record, after)
+        yield record
+        after = mark_of(record)
+
+
+def check(record: Record, after: Mark) -> None:
+    """Broken unless `record` follows `after` in the chain."""
+    seq = record.seq
+    if seq != after.seq + 1:
+        raise Broken(f"record {after.seq + 1} is missing: {seq} follows {after.seq}")
+    expected = _hash(after.hash, seq, record.epoch, record.time_ms, record.body)
+    if record.previous != after.hash or record.hash != expected:
+        raise Broken(f"record {seq} does not carry the hash of its content and predecessor")
 
 
 def digest_of(chunks: Iterable[bytes]) -> bytes:

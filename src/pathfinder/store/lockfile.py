@@ -4,6 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from pathfinder.store.ballast import NO_ROOM
 from pathfinder.store.port import Occupied
 
 
@@ -32,9 +33,13 @@ class LockFile:
                 f"{self._path.parent} is in use by process {holder}: "
                 "stop that server first, or give this one a data directory of its own"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
         self._descriptor = descriptor
+        try:
+            os.pwrite(descriptor, f"{os.getpid():<10}\n".encode("ascii"), 0)
+        except OSError as error:
+            # The number is for people: a full disk does not keep a server from starting.
+            if error.errno not in NO_ROOM:
+                raise
 
     def release(self) -> None:
         """Let go; not holding it is success."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from pathfinder.store.chain import BEGINNING, Mark, checked, mark_of, next_record
+from pathfinder.store.chain import BEGINNING, Mark, check, mark_of, next_record
 from pathfinder.store.port import (
     Broken,
     Deposed,
@@ -71,16 +71,17 @@ class MemoryStore:
         """As the port says. Sees what is appended while it runs."""
         while True:
             assert not self._is_closed, "the store is closed"
-            start = self._mark_at(max(after_seq, self._disk.dropped.seq))
-            rows = self._disk.records[start.seq - self._disk.dropped.seq :]
-            if start == self._disk.last:
+            mark = self._mark_at(max(after_seq, self._disk.dropped.seq))
+            if mark == self._disk.last:
                 return
-            after_seq = start.seq
-            for record in checked(map(_row, rows), start):
+            records = self._disk.records[mark.seq - self._disk.dropped.seq :]
+            if not records:
+                raise Broken(f"record {mark.seq + 1} is missing")
+            for record in records:
+                check(record, mark)
                 yield record
-                after_seq = record.seq
-            if after_seq == start.seq:
-                raise Broken(f"record {after_seq + 1} is missing")
+                mark = mark_of(record)
+            after_seq = mark.seq
 
     def read_snapshot(self) -> Snapshot | None:
         """As the port says."""
@@ -172,10 +173,6 @@ class MemoryStore:
         if seq < self._disk.dropped.seq:
             raise Broken(f"record {seq} is missing")
         return mark_of(self._disk.records[seq - self._disk.dropped.seq - 1])
-
-
-def _row(record: Record) -> tuple[object, ...]:
-    return record.seq, record.epoch, record.time_ms, record.body, record.hash
 
 
 def _size(snapshot: Snapshot | None) -> int:

@@ -29,6 +29,7 @@ from pathfinder.store.port import (
 from pathfinder.store.sqlite_file import (
     PAGE_BYTES,
     WAL_BYTES_MAX,
+    disk_full,
     open_reader,
     open_writer,
     translated,
@@ -36,7 +37,9 @@ from pathfinder.store.sqlite_file import (
 
 # On a full disk, room to fold the WAL into the database, and as much again for cleaning up.
 BALLAST_BYTES: Final = 2 * WAL_BYTES_MAX
-READ_BYTES_MAX: Final = 4 << 20  # of bodies, in one read transaction: a long one keeps the WAL
+# In one read transaction, since a long one keeps the WAL from being folded in.
+READ_BYTES_MAX: Final = 4 << 20  # of bodies
+READ_RECORDS_MAX: Final = 10_000
 DROP_RECORDS_MAX: Final = 256  # in one transaction, so that the WAL stays within its bound
 
 
@@ -71,22 +74,15 @@ class SqliteStore:
         """As the port says. Occupied when another live process leads in this directory."""
         with translated(self._path):
             self._lock.take()
-            if self._writer is None:
-                self._writer = open_writer(self._path, wal_bytes_max=self._wal_bytes_max)
-            self._ballast.take()
-        snapshot = self.read_snapshot()
-        self._check_tail(snapshot.seq if snapshot else 0)
         try:
-            head = self._begin_epoch(at_least)
+            tenure = self._begin(at_least)
         except DiskFull:
+            # What the previous run kept back lets this one start.
             self._ballast.release()
-            head = self._begin_epoch(at_least)
-        return Tenure(
-            epoch=head.epoch,
-            snapshot=snapshot,
-            last_seq=head.last.seq,
-            last_hash=head.last.hash,
-        )
+            tenure = self._begin(at_least)
+        with translated(self._path):
+            self._ballast.take()
+        return tenure
 
     def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
         """As the port says. Once the disk was full it refuses until there is room for the ballast.
@@ -100,7 +96,7 @@ class SqliteStore:
             except DiskFull:
                 self._ballast.release()
         if not self._regain_room():
-            raise DiskFull(f"no room left for {self._path}: free some on its disk")
+            raise disk_full(self._path)
         try:
             return self._add(epoch, time_ms, body)
         except DiskFull:
@@ -186,19 +182,25 @@ class SqliteStore:
             self._reader = self._writer = None
         self._lock.release()
 
-    def _check_tail(self, after_seq: int) -> None:
-        """Broken unless all after `after_seq` holds, up to the journal's end."""
+    def _begin(self, at_least: int) -> Tenure:
+        if self._writer is None:
+            self._writer = open_writer(self._path, wal_bytes_max=self._wal_bytes_max)
+        snapshot = self.read_snapshot()
         last_epoch = 0
-        for record in self.read(after_seq):
+        for record in self.read(snapshot.seq if snapshot else 0):
             last_epoch = record.epoch
-        if last_epoch > self.describe().epoch:
-            raise Broken(f"the last record is of epoch {last_epoch}, which never began")
-
-    def _begin_epoch(self, at_least: int) -> _Head:
         with self._writing() as connection:
-            epoch = max(_head(connection).epoch + 1, at_least)
+            head = _head(connection)
+            if last_epoch > head.epoch:
+                raise Broken(f"the last record is of epoch {last_epoch}, which never began")
+            epoch = max(head.epoch + 1, at_least)
             connection.execute("UPDATE head SET epoch = ?", (epoch,))
-            return _head(connection)
+        return Tenure(
+            epoch=epoch,
+            snapshot=snapshot,
+            last_seq=head.last.seq,
+            last_hash=head.last.hash,
+        )
 
     def _add(self, epoch: int, time_ms: int, body: bytes) -> Record:
         with self._writing() as connection:
@@ -214,7 +216,7 @@ class SqliteStore:
         return record
 
     def _read_some(self, after_seq: int) -> tuple[Record, ...]:
-        """The next records, about READ_BYTES_MAX of them; none at the journal's end."""
+        """The next records, as many as one read transaction may give; none at the journal's end."""
         with self._reading() as connection:
             head = _head(connection)
             start = _mark_at(connection, head, max(after_seq, head.dropped.seq))
@@ -356,14 +358,14 @@ def _mark_at(connection: sqlite3.Connection, head: _Head, seq: int) -> Mark:
 
 
 def _rows(connection: sqlite3.Connection, after_seq: int) -> tuple[list[tuple[object, ...]], bool]:
-    """Rows after `after_seq`, and whether READ_BYTES_MAX of bodies cut them short."""
+    """Rows after `after_seq`, and whether a READ_..._MAX cut them short."""
     rows: list[tuple[object, ...]] = []
     bytes_read = 0
     for row in connection.execute(
         "SELECT seq, epoch, time_ms, body, hash FROM journal WHERE seq > ? ORDER BY seq",
         (after_seq,),
     ):
-        if bytes_read >= READ_BYTES_MAX:
+        if bytes_read >= READ_BYTES_MAX or len(rows) >= READ_RECORDS_MAX:
             return rows, True
         rows.append(row)
         bytes_read += len(row[3]) if isinstance(row[3], bytes) else 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from pathfinder.store.ballast import NO_ROOM
 from pathfinder.store.port import Broken, DiskFull, StoreFailure, Unusable
 
 SCHEMA_VERSION: Final = 1
@@ -103,6 +104,8 @@ def translated(path: Path) -> Iterator[None]:
         # SQLite quotes the schema in its message about a damaged one.
         raise Broken(f"{path}: the schema is damaged") from error
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise disk_full(path) from error
         raise Unusable(f"{path}: {error.strerror}") from error
 
 
@@ -150,9 +153,9 @@ def _failure(error: sqlite3.Error, path: Path) -> StoreFailure:
     extended: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     code = extended & 0xFF
     if code == sqlite3.SQLITE_FULL or (
-        code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_disk_full(path)
+        code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _has_no_room(path)
     ):
-        return DiskFull(f"no room left for {path}: free some on its disk")
+        return disk_full(path)
     if code in _BROKEN_CODES:
         return Broken(f"{path}: {error}")
     if code in _BUSY_CODES:
@@ -160,7 +163,12 @@ def _failure(error: sqlite3.Error, path: Path) -> StoreFailure:
     return Unusable(f"{path}: {error}")
 
 
-def _is_disk_full(path: Path) -> bool:
+def disk_full(path: Path) -> DiskFull:
+    """The failure, in words for people."""
+    return DiskFull(f"no room left for {path}: free some on its disk")
+
+
+def _has_no_room(path: Path) -> bool:
     try:
         disk = os.statvfs(path.parent)
     except OSError:
