@@ -61,6 +61,12 @@ def line(result: Mapping[str, Any]) -> str:
     ).rstrip()
 
 
+def json_line(result: Mapping[str, Any]) -> str:
+    """One result for a program."""
+    assert set(result) == set(FIELDS), result
+    return json.dumps({key: result[key] for key in FIELDS})
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.3g}"
 
@@ -70,9 +76,8 @@ def _run_here(path: Path, *, as_json: bool) -> None:
     # Standard output carries results and nothing else, whatever a benchmark prints on its way.
     with contextlib.redirect_stdout(sys.stderr):
         for result in module.run():
-            assert tuple(sorted(result)) == tuple(sorted(FIELDS)), result
-            shown = {key: result[key] for key in FIELDS}
-            print(json.dumps(shown) if as_json else line(shown), file=sys.__stdout__, flush=True)
+            shown = json_line(result) if as_json else line(result)
+            print(shown, file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def run_tests(console: Console, parts: list[str]) -> int:
     """Run the tests of `parts` (folders, files, or words of their names; none: all)."""
     if not set(parts) <= set(PURE_PARTS) or not parts:
         container_daemon.install(console)
-    argv = ["pytest", *_selection(parts)]
+    argv = ["pytest", *selection(parts)]
     if os.environ.get("CI"):
         argv += [f"--durations={SLOWEST_SHOWN}", "--durations-min=1.0"]
     # pytest takes over this terminal: its closing line is the last thing that is said.
@@ -28,7 +28,7 @@ def run_tests(console: Console, parts: list[str]) -> int:
     ).returncode
 
 
-def _selection(parts: list[str]) -> list[str]:
+def selection(parts: list[str]) -> list[str]:
     """Pytest's arguments for what a person typed."""
     paths: list[Path] = []
     words: list[str] = []
