@@ -76,10 +76,22 @@ def running() -> Lxd | None:
 
 def install(console: Console) -> None:
     """Install LXD and what the images are made with, through apt, unless all is there."""
-    missing = [package for program, package in PROGRAMS.items() if not commands.find(program)]
-    if missing:
+    if missing := missing_packages():
         with console.step(f"installing {' '.join(missing)}"):
             commands.apt_install(missing)
+
+
+def install_if_allowed(console: Console) -> None:
+    """The same for those who can do without: they are told what is missing."""
+    if commands.is_root():
+        install(console)
+    elif missing := missing_packages():
+        console.say(f"What needs these is skipped: {', '.join(missing)} (install them as root)")
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages whose programs are not there."""
+    return [package for program, package in PROGRAMS.items() if not commands.find(program)]
 
 
 def start(console: Console) -> Lxd:

@@ -5,7 +5,15 @@ import subprocess
 import sys
 from typing import Final
 
-from tools import benchmarks, checks, environment, local_platform, scenarios, suite
+from tools import (
+    benchmarks,
+    checks,
+    container_daemon,
+    environment,
+    local_platform,
+    scenarios,
+    suite,
+)
 from tools.console import Console
 from tools.trouble import Trouble
 
@@ -81,6 +89,7 @@ def _do(console: Console, options: argparse.Namespace) -> int:
         case "fix":
             return checks.fix(console)
         case "bench":
+            container_daemon.install_if_allowed(console)
             return benchmarks.run_benchmarks(options.name, as_json=options.json)
         case "scenario":
             return scenarios.play(options.name, options.arguments)
