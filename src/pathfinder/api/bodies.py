@@ -1,0 +1,152 @@
+"""What requests carry, as the OpenAPI document describes it.
+
+Documents (deployments, containers, ...) are read by `control.manifests`, whose errors name the
+place and say what to write; the types here describe them. The others are read by these types.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pathfinder.api.parameters import NAME_PATTERN
+from pathfinder.model.definitions import REPLICAS_MAX
+
+Name = Annotated[str, Meta(max_length=63, pattern=NAME_PATTERN)]
+TTL_S_MAX = 10 * 365 * 24 * 3600
+Replicas = Annotated[int, Meta(ge=0, le=REPLICAS_MAX)]
+Labels = dict[
+    Annotated[str, Meta(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?$")],
+    Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._/:@+ -]{0,128}$")],
+]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: what is not known is refused."""
+
+
+class ApplyBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Documents to make true, all of them or none. `prune` is not supported yet: must be false."""
+
+    documents: Annotated[tuple[dict[str, Any], ...], Meta(max_length=1_000)]
+    prune: bool = False
+
+
+class ClusterBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`password`: with it, nodes may join without a join token."""
+
+    password: Annotated[str, Meta(min_length=8, max_length=1_024)] | None = None
+
+
+class NodeChanges(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Labels to set, null to take one away; whether new containers are kept off."""
+
+    labels: dict[str, str | None] | None = None
+    cordoned: bool | None = None
+
+
+class ScaleBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many replicas; so many of them stay ready while others are replaced."""
+
+    replicas: Replicas
+    min_available: Replicas | None = None
+
+
+class RescheduleBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why, for the audit."""
+
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+class TokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A credential for the API. No clusters: all of them. No `ttl_s`: it does not expire."""
+
+    name: Name
+    role: Literal["admin", "app", "reader"]
+    clusters: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    ttl_s: Annotated[int, Meta(ge=1, le=TTL_S_MAX)] | None = None
+
+
+class JoinTokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one node joins with. `node`: only the one of this name."""
+
+    node: Annotated[str, Meta(max_length=63)] | None = None
+    ttl_s: Annotated[int, Meta(ge=1, le=TTL_S_MAX)] = 3_600
+
+
+class ImageSourceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either alias or fingerprint; `remote`: the name of where it comes from."""
+
+    alias: str = ""
+    fingerprint: str = ""
+    remote: str = ""
+
+
+class ResourcesBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is reserved, and may be used: `{cpu: 0.5, memory: 512MiB, disk: 4GiB, processes: 200}`."""
+
+    cpu: int | float | str = 0
+    memory: int | str = 0
+    disk: int | str = 0
+    processes: int = 0
+    cpu_millis: int = 0
+    memory_mib: int = 0
+    disk_mib: int = 0
+
+
+class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a container that its node needs to make it."""
+
+    image: str | ImageSourceBody
+    kind: Literal["system", "application"] = "system"
+    type: Literal["STATEFUL", "STATELESS", "stateful", "stateless"] = "STATEFUL"
+    resources: ResourcesBody | None = None
+    environment: dict[str, str] | None = None
+    command: Annotated[tuple[str, ...], Meta(max_length=128)] = ()
+    constraints: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    network: Literal["default", "none"] = "default"
+
+
+class ContainerBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One container. `kind`, `cluster` and `name` may be repeated, and must be those of the path."""
+
+    spec: SpecBody
+    labels: Labels | None = None
+    kind: str = "Container"
+    cluster: str = ""
+    name: str = ""
+
+
+class DeploymentBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbered replicas of one definition."""
+
+    spec: SpecBody
+    labels: Labels | None = None
+    replicas: Replicas = 1
+    min_available: Replicas | None = None
+    kind: str = "Deployment"
+    cluster: str = ""
+    name: str = ""
+
+
+class ImageBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A name for an image: either alias or fingerprint, and where it comes from."""
+
+    alias: str = ""
+    fingerprint: str = ""
+    remote: str = ""
+    kind_of_image: Literal["system", "application"] = "system"
+    kind: str = "Image"
+    cluster: str = ""
+    name: str = ""
+
+
+class RemoteBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where images come from. `certificate`: PEM of the server's, for protocol `daemon`."""
+
+    server: Annotated[str, Meta(pattern=r"^https://", max_length=1_024)]
+    protocol: Literal["daemon", "simplestreams"] = "daemon"
+    certificate: Annotated[str, Meta(max_length=65_536)] = ""
+    kind: str = "Remote"
+    cluster: str = ""
+    name: str = ""

@@ -1,0 +1,128 @@
+"""The route for events: a list of what happened, or a stream of what happens."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Response, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from pathfinder.api import parameters as given
+from pathfinder.api.answers import encoded
+from pathfinder.api.asking import AnyRequest, FromAsking
+from pathfinder.api.port import Backend, Following
+from pathfinder.control import queries
+from pathfinder.control.access import Principal
+from pathfinder.control.objects import Event
+from pathfinder.model.errors import Malformed
+
+HEARTBEAT_S: Final = 15.0
+EVENTS_DEFAULT: Final = 200
+EVENTS_MAX: Final = 5_000
+WHOLE_REVISION: Final = 1 << 62
+EVENT_ID: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
+
+Since = Annotated[
+    int | None,
+    Parameter(ge=0, le=WHOLE_REVISION, description="Only what happened after this revision."),
+]
+LastEventId = Annotated[
+    str | None,
+    Parameter(
+        header="Last-Event-ID",
+        max_length=32,
+        pattern=r"^[0-9]{1,18}([.][0-9]{1,9})?$",
+        description="With a stream: go on after this event.",
+    ),
+]
+Limit = Annotated[int, Parameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")]
+Word = Annotated[str, Parameter(max_length=63, description="Only events with this value.")]
+
+
+@get("/api/v3/events", tags=["events"])
+async def list_events(  # noqa: PLR0913 - each is a filter of the list
+    request: AnyRequest,
+    asking: FromAsking,
+    since: Since = None,
+    last_event_id: LastEventId = None,
+    limit: Limit = EVENTS_DEFAULT,
+    cluster: Word = "",
+    kind: Word = "",
+    name: Word = "",
+    follow: bool = False,
+) -> Response[queries.EventPage]:
+    """What happened, newest last: with `since` the first after it, without it the last.
+
+    With `follow=true` or `Accept: text/event-stream`: server-sent events (`id: revision.index`,
+    `event: kind.action`, `data:` the event) until either side closes, a comment each 15 s.
+    """
+    caller = asking.caller
+    caller.require("read", cluster or (caller.clusters[0] if caller.clusters else ""))
+    wants = _filter(caller, cluster, kind, name)
+    if not follow and "text/event-stream" not in request.headers.get("accept", ""):
+        return encoded(await asking.look_freely(lambda c, _: queries.events(c, since, limit, wants)))
+    place = _place(since, last_event_id)
+    following = await asking.backend.follow(
+        wants, lambda c, _: queries.events_after(c, place, wants) if place else []
+    )
+    return _stream(asking.backend, following)
+
+
+def _stream(backend: Backend, following: Following) -> Any:
+    return Stream(
+        _lines(backend, following),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _lines(backend: Backend, following: Following) -> AsyncIterator[bytes]:
+    """Events as text; ends when the server stops, or with a reader that is too slow."""
+    try:
+        yield b": events\n\n"
+        while True:
+            events = await following.take(HEARTBEAT_S)
+            if events:
+                yield b"".join(_lines_of(event) for event in events)
+            elif following.is_over:
+                yield f": {following.why}\n\n".encode()
+                return
+            else:
+                yield b": still here\n\n"
+    finally:
+        backend.leave(following)
+
+
+def _lines_of(event: Event) -> bytes:
+    head = f"id: {event.revision}.{event.index}\nevent: {event.kind}.{event.action}\ndata: "
+    return head.encode() + msgspec.json.encode(event) + b"\n\n"
+
+
+def _place(since: int | None, last_event_id: str | None) -> tuple[int, int] | None:
+    """After which event the stream begins; None: with what happens from now on."""
+    if last_event_id:
+        match = EVENT_ID.fullmatch(last_event_id)
+        if match is None:
+            raise Malformed("Last-Event-ID: must be the id of an event, as in 17.0")
+        return int(match[1]), int(match[2]) if match[2] else WHOLE_REVISION
+    return None if since is None else (since, WHOLE_REVISION)
+
+
+def _filter(
+    caller: Principal, cluster: str, kind: str, name: str
+) -> Callable[[Event], bool]:
+    def wants(event: Event) -> bool:
+        where = event.name if event.kind == "cluster" else event.cluster
+        return (
+            caller.sees(where)
+            and (not cluster or where == cluster)
+            and (not kind or event.kind == kind)
+            and (not name or event.name == name)
+        )
+
+    return wants
+
+
+ROUTES: Final[tuple[Any, ...]] = (list_events,)

@@ -1,0 +1,85 @@
+"""What the API needs from the server behind it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from pathfinder.control.access import Principal
+from pathfinder.control.commands import Request
+from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Event
+from pathfinder.wire.messages import Exchange, Reply
+
+T = TypeVar("T")
+Frame = bytes | str  # one message of a stream: binary with a channel byte, or JSON text
+Query = Callable[[Controller, int], T]
+
+
+class Pipe(Protocol):
+    """One end of a stream between who asked for it and a node."""
+
+    async def send(self, frame: Frame) -> bool:
+        """Pass a frame on when the other end has room; False when there is no other end any more."""
+
+    async def receive(self) -> Frame | None:
+        """The next frame from the other end; None when it has closed and all is delivered."""
+
+    def close(self) -> None:
+        """Close both ends; twice is once."""
+
+
+class Following(Protocol):
+    """One subscription to events. `is_over`: nothing more comes, and `why`."""
+
+    is_over: bool
+    why: str
+
+    async def take(self, wait_s_max: float) -> Sequence[Event]:
+        """The next events; none when nothing happened for that long."""
+
+
+class Backend(Protocol):
+    """A leading server."""
+
+    version: str
+    spki_digest: str  # of this server's TLS key, for join tokens; "-" without TLS
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether commands are taken."""
+
+    def authenticate(self, credential: str) -> Principal:
+        """Who has this credential; Unauthorized."""
+
+    async def submit(self, request: Request) -> bytes:
+        """The JSON answer to a command, once what it did is durable; PathfinderError."""
+
+    async def look(self, query: Query[T]) -> T:
+        """What `query(controller, uptime_ms)` gives on a state that is durable as a whole."""
+
+    async def exchange(self, node_key: str, exchange: Exchange) -> Reply:
+        """The reply to a node's exchange, at the heartbeat at the latest."""
+
+    async def follow(
+        self, wants: Callable[[Event], bool], earlier: Query[Sequence[Event]]
+    ) -> Following:
+        """Events from `earlier` on, without gap and without repetition; TooBusy."""
+
+    def leave(self, following: Following) -> None:
+        """End a subscription."""
+
+    async def open_stream(
+        self, node_key: str, slot: str, what: str, arguments: dict[str, Any]
+    ) -> Pipe:
+        """A stream that the node has joined; NodeSilent, TooBusy."""
+
+    def join_stream(self, node_key: str, stream_id: str) -> Pipe:
+        """The node's end of a stream that waits for it, once; NotFound."""
+
+    async def hash_password(self, password: str, peer: str) -> str:
+        """argon2id of a password; TooBusy when this peer asks too often."""
+
+    async def is_password(self, password: str, password_hash: str, peer: str) -> bool:
+        """Whether a password is the one; TooBusy when this peer asks too often."""
+
+    def wall_ms(self) -> int:
+        """Wall clock."""

@@ -1,0 +1,145 @@
+"""The one writer: a store that is only ever touched from one thread, seen from the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+
+from pathfinder.control.codec import encode_snapshot, load_snapshot, replay
+from pathfinder.control.state import State
+from pathfinder.store.port import GENESIS, Store, StoreFailure
+
+T = TypeVar("T")
+HOUR_MS: Final = 3_600_000
+# After a failed snapshot (no room, mostly) this many further attempts to write pass before the next.
+SNAPSHOT_PAUSE_MS: Final = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """When the state is saved whole, and for how long what it was made of is kept beyond that."""
+
+    records_max: int = 20_000
+    bytes_max: int = 64 << 20
+    history_ms: int = 30 * 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """Where the journal ends."""
+
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What leading begins with."""
+
+    epoch: int
+    state: State
+    end: _End
+    records_replayed: int
+
+
+class Journal:
+    """A store and its writer thread. All methods are called from the event loop."""
+
+    def __init__(self, store: Store, retention: Retention) -> None:
+        self._store = store
+        self._retention = retention
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._epoch = 0
+        self._end = _End(seq=0, hash=GENESIS)
+        self._records = 0
+        self._bytes = 0
+        self._snapshot: asyncio.Task[None] | None = None
+        self._not_before_ms = 0
+        self._log = structlog.get_logger("journal")
+
+    async def lead(self, *, at_least: int = 0) -> Recovered:
+        """Become the writer and rebuild the state; StoreFailure when that cannot be."""
+        recovered = await self._call(lambda: self._recover(at_least))
+        self._epoch, self._records, self._bytes = recovered.epoch, recovered.records_replayed, 0
+        self._end = recovered.end
+        return recovered
+
+    async def append(self, wall_ms: int, body: bytes) -> None:
+        """Durably add a record; StoreFailure."""
+        epoch = self._epoch
+        record = await self._call(lambda: self._store.append(epoch, wall_ms, body))
+        self._end = _End(seq=record.seq, hash=record.hash)
+        self._records += 1
+        self._bytes += len(body)
+
+    def is_snapshot_due(self, now_ms: int) -> bool:
+        """Whether it is time to save the whole state."""
+        limits = self._retention
+        is_much = self._records >= limits.records_max or self._bytes >= limits.bytes_max
+        return is_much and self._may_snapshot(now_ms)
+
+    def may_make_room(self, now_ms: int) -> bool:
+        """Whether a snapshot might free room on a full disk, and was not tried just now."""
+        return self._may_snapshot(now_ms)
+
+    def save_snapshot(self, state: State, *, wall_ms: int, now_ms: int) -> None:
+        """Begin to save the state, whose newest change must be durable; appends queue behind it.
+
+        The state is encoded here and now, so that it is of one moment: about 3 ms for each
+        thousand containers.
+        """
+        assert self._end.seq, "an empty journal needs no snapshot"
+        self._not_before_ms = now_ms + SNAPSHOT_PAUSE_MS
+        chunks = list(encode_snapshot(state))
+        self._snapshot = asyncio.create_task(self._save(self._end, chunks, wall_ms))
+
+    async def close(self, state: State, *, wall_ms: int, is_leading: bool) -> None:
+        """Save what the next start would otherwise replay, and let go of the store."""
+        if self._snapshot is not None:
+            await self._snapshot
+        if is_leading and self._records:
+            await self._save(self._end, list(encode_snapshot(state)), wall_ms)
+        try:
+            await self._call(self._store.close)
+        except StoreFailure as error:
+            self._log.warning("store not closed", why=str(error))
+        self._thread.shutdown()
+
+    def _may_snapshot(self, now_ms: int) -> bool:
+        is_busy = self._snapshot is not None and not self._snapshot.done()
+        return bool(self._end.seq) and not is_busy and now_ms >= self._not_before_ms
+
+    async def _save(self, end: _End, chunks: list[bytes], wall_ms: int) -> None:
+        epoch, records, used = self._epoch, self._records, self._bytes
+        keep_after_ms = wall_ms - self._retention.history_ms
+
+        def save() -> int:
+            self._store.save_snapshot(epoch, end.seq, end.hash, chunks)
+            return self._store.compact(epoch, keep_after_ms=keep_after_ms)
+
+        try:
+            dropped = await self._call(save)
+        except StoreFailure as error:
+            self._log.warning("snapshot not saved", seq=end.seq, why=str(error))
+            return
+        self._records -= min(records, self._records)
+        self._bytes -= min(used, self._bytes)
+        self._log.info("snapshot saved", seq=end.seq, records_dropped=dropped)
+
+    def _recover(self, at_least: int) -> Recovered:
+        tenure = self._store.lead(at_least=at_least)
+        state, after_seq = State(), 0
+        end = _End(seq=tenure.last_seq, hash=tenure.last_hash)
+        if tenure.snapshot is not None:
+            state, after_seq = load_snapshot(tenure.snapshot.chunks), tenure.snapshot.seq
+        count = 0
+        for record in self._store.read(after_seq):
+            replay(state, record.body)
+            count += 1
+        return Recovered(epoch=tenure.epoch, state=state, end=end, records_replayed=count)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

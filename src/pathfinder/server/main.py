@@ -1,0 +1,184 @@
+"""The program `pathfinder`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pathfinder.server.trouble import Trouble
+
+USAGE = """Start:
+  pathfinder init --data-dir DIR --admin-token-file F
+  pathfinder server --data-dir DIR --listen 127.0.0.1:8480"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except Trouble as trouble:
+        print(f"pathfinder: {trouble.message}", file=sys.stderr)
+        if trouble.hint:
+            print(f"  next: {trouble.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pathfinder",
+        description="The Pathfinder server.",
+        epilog=USAGE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _init_parser(commands.add_parser("init", help="make a data directory; again is the same"))
+    _server_parser(commands.add_parser("server", help="serve the API until told to stop"))
+    journal = commands.add_parser("journal", help="look at what was recorded")
+    _journal_parsers(journal.add_subparsers(metavar="COMMAND", required=True))
+    version = commands.add_parser("version", help="which version this is")
+    version.set_defaults(run=_version)
+    return parser
+
+
+def _init_parser(parser: argparse.ArgumentParser) -> None:
+    _data_dir(parser)
+    parser.add_argument("--cluster", default="default", metavar="NAME", help="usual: default")
+    for option, what in (
+        ("--cluster-password-file", "password by which nodes may join"),
+        ("--admin-token-file", "token that may do everything"),
+        ("--app-token-file", "token that may manage containers"),
+    ):
+        parser.add_argument(
+            option, type=Path, metavar="F", help=f"{what}: read from F, or made and written there"
+        )
+    parser.set_defaults(run=_init)
+
+
+def _server_parser(parser: argparse.ArgumentParser) -> None:
+    from pathfinder.server.settings import SETTINGS
+
+    _data_dir(parser)
+    parser.add_argument(
+        "--listen", default="127.0.0.1:8480", metavar="HOST:PORT", help="usual: 127.0.0.1:8480"
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="F", help="certificate, PEM")
+    parser.add_argument("--tls-key", type=Path, metavar="F", help="its key, PEM")
+    parser.add_argument("--verbose", action="store_true", help="log each request too")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    lines = [f"  {each.name} (usual: {each.usual})\n      {each.help}" for each in SETTINGS]
+    parser.epilog = "Environment:\n" + "\n".join(lines)
+    parser.set_defaults(run=_server)
+
+
+def _journal_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    show = commands.add_parser("show", help="each record as a line of JSON, without secrets")
+    _data_dir(show)
+    show.add_argument("--after", type=int, default=0, metavar="SEQ", help="only later records")
+    show.set_defaults(run=_journal_show)
+    verify = commands.add_parser("verify", help="check the chain and that it can be replayed")
+    _data_dir(verify)
+    verify.set_defaults(run=_journal_verify)
+
+
+def _data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        required="PATHFINDER_DATA_DIR" not in os.environ,
+        default=os.environ.get("PATHFINDER_DATA_DIR"),
+        help="where the state is (or PATHFINDER_DATA_DIR)",
+    )
+
+
+def _init(given: argparse.Namespace) -> int:
+    from pathfinder.server.clock import MachineClock
+    from pathfinder.server.initialise import Wishes, initialise
+    from pathfinder.store.port import StoreFailure
+    from pathfinder.store.sqlite import SqliteStore
+
+    wishes = Wishes(
+        data_directory=Path(given.data_dir),
+        cluster=given.cluster,
+        cluster_password_file=given.cluster_password_file,
+        admin_token_file=given.admin_token_file,
+        app_token_file=given.app_token_file,
+    )
+    try:
+        said = initialise(wishes, SqliteStore, MachineClock())
+    except StoreFailure as error:
+        raise Trouble(str(error)) from None
+    for line in said:
+        print(line)
+    print(f"ready: pathfinder server --data-dir {given.data_dir} --listen 127.0.0.1:8480")
+    return 0
+
+
+def _server(given: argparse.Namespace) -> int:
+    import uvloop
+
+    from pathfinder.server import logs
+    from pathfinder.server.certificates import spki_digest
+    from pathfinder.server.files import DataDirectory
+    from pathfinder.server.serving import Process
+    from pathfinder.server.settings import SettingWrong, read_settings
+    from pathfinder.store.sqlite import SqliteStore
+
+    logs.configure(is_verbose=given.verbose)
+    try:
+        settings = read_settings(os.environ)
+    except SettingWrong as error:
+        raise Trouble(str(error)) from None
+    listening = _listening(given)
+    directory = DataDirectory(Path(given.data_dir))
+    if not directory.journal.exists():
+        raise Trouble(
+            f"there is no Pathfinder state in {directory.root}",
+            hint=f"pathfinder init --data-dir {directory.root} --admin-token-file F",
+        )
+    digest = spki_digest(listening.certificate) if listening.certificate else "-"
+
+    async def run() -> int:
+        return await Process(SqliteStore(directory.journal), listening, settings, digest).run()
+
+    return uvloop.run(run())
+
+
+def _listening(given: argparse.Namespace) -> "Listening":
+    from pathfinder.server.serving import Listening
+
+    host, colon, port = given.listen.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise Trouble(f"--listen {given.listen}: write HOST:PORT, such as 127.0.0.1:8480")
+    if (given.tls_cert is None) != (given.tls_key is None):
+        raise Trouble("--tls-cert and --tls-key belong together")
+    return Listening(
+        host=host.strip("[]"), port=int(port), certificate=given.tls_cert, key=given.tls_key
+    )
+
+
+def _journal_show(given: argparse.Namespace) -> int:
+    from pathfinder.server.inspection import show
+
+    return show(Path(given.data_dir), given.after)
+
+
+def _journal_verify(given: argparse.Namespace) -> int:
+    from pathfinder.server.inspection import verify
+
+    return verify(Path(given.data_dir))
+
+
+def _version(given: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    print(f"pathfinder {version('pathfinder-cm')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Cluster passwords: argon2id, two at a time, and not as fast as somebody who guesses would like."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from pathfinder.model.errors import TooBusy
+from pathfinder.server.clock import Clock
+
+T = TypeVar("T")
+MEMORY_KIB: Final = 19_456  # OWASP's recommendation for argon2id: m=19 MiB, t=2, p=1
+PASSES: Final = 2
+AT_ONCE_MAX: Final = 2
+WAITING_MAX: Final = 32
+ATTEMPTS_MAX: Final = 10  # per peer and minute
+MINUTE_MS: Final = 60_000
+PEERS_MAX: Final = 10_000
+
+
+class Passwords:
+    """Hashing and checking, each in a thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._slots = asyncio.Semaphore(AT_ONCE_MAX)
+        self._waiting = 0
+        self._attempts: dict[str, list[int]] = {}
+
+    async def digest(self, password: str, peer: str) -> str:
+        """The text that is stored of a password; TooBusy."""
+        from argon2 import PasswordHasher
+
+        hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+        return await self._work(lambda: hasher.hash(password), peer)
+
+    async def matches(self, password: str, password_hash: str, peer: str) -> bool:
+        """Whether it is the password; TooBusy."""
+        from argon2 import PasswordHasher
+        from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+        def verify() -> bool:
+            try:
+                return PasswordHasher().verify(password_hash, password)
+            except (VerifyMismatchError, InvalidHashError):
+                return False
+
+        return await self._work(verify, peer)
+
+    async def _work(self, work: Callable[[], T], peer: str) -> T:
+        self._count(peer)
+        if self._waiting >= WAITING_MAX:
+            raise TooBusy(f"{WAITING_MAX} passwords are being checked already")
+        self._waiting += 1
+        try:
+            async with self._slots:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+    def _count(self, peer: str) -> None:
+        now_ms = self._clock.now().uptime_ms
+        if len(self._attempts) >= PEERS_MAX:
+            self._attempts = {
+                key: times for key, times in self._attempts.items() if now_ms - times[-1] < MINUTE_MS
+            }
+        recent = [at for at in self._attempts.get(peer, ()) if now_ms - at < MINUTE_MS]
+        if len(recent) >= ATTEMPTS_MAX:
+            raise TooBusy(
+                f"more than {ATTEMPTS_MAX} passwords in a minute from {peer}",
+                hint="wait a minute, or use a join token",
+            )
+        self._attempts[peer] = [*recent, now_ms]
