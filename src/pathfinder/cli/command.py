@@ -129,5 +129,5 @@ class LazyGroup(click.Group):
 
 
 def plain_lines(lines: Iterable[str]) -> str:
-    """Text for an epilog that click shall not rewrap."""
-    return "\b\n" + "\n".join(lines)
+    """Text for an epilog that click shall not rewrap; "" begins a new paragraph."""
+    return "\b\n" + "\n".join(line or "\n\b" for line in lines)

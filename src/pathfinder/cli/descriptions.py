@@ -13,6 +13,8 @@ from pathfinder.model.resources import cpu_text, size_text
 STATES: Final = frozenset({"phase", "status", "ready"})
 # Shown in sections of their own, or by another field.
 ELSEWHERE: Final = frozenset({"kind", "spec", "explanation", "ipaddress", "facts", "usage"})
+LAST: Final = ("digest", "revision")
+UNITS: Final = ("_mib", "_millis", "_ms_ago", "_ms")  # the value says them
 EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
 
 
@@ -23,10 +25,11 @@ def description(
     now_ms: int,
 ) -> list[str]:
     """The fields, then what belongs to it, then what happened to it."""
+    keys = sorted(item, key=LAST.__contains__)  # stable: otherwise in the API's order
     rows = [
-        [f"{key}:", _value(key, value, now_ms)]
-        for key, value in item.items()
-        if key not in ELSEWHERE and value not in EMPTY
+        [f"{_label(key)}:", _value(key, item[key], now_ms)]
+        for key in keys
+        if key not in ELSEWHERE and item[key] not in EMPTY
     ]
     lines = aligned(rows)
     for key in ("spec", "facts", "usage"):
@@ -73,7 +76,7 @@ def tree_lines(value: Any, indent: str = "") -> Iterator[str]:
                 yield f"{indent}{key}:"
                 yield from tree_lines(inner, indent + "  ")
             elif inner not in EMPTY:
-                yield f"{indent}{key}: {_amount(str(key), inner)}"
+                yield f"{indent}{_label(key)}: {_amount(str(key), inner)}"
     elif isinstance(value, list):
         for inner in value:
             yield f"{indent}- {_entry(inner)}"
@@ -90,11 +93,19 @@ def _value(key: str, value: object, now_ms: int) -> str:
         text = "yes" if value else "no"
         return toned(text) if key in STATES else text
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_amount(name, part)}" for name, part in value.items())
+        parts = [f"{_label(name)} {_amount(name, part)}" for name, part in value.items() if part]
+        return ", ".join(parts) or NOTHING
     if isinstance(value, list):
         return ", ".join(_entry(entry) for entry in value)
     text = safe(str(value))
     return toned(text) if key in STATES else text
+
+
+def _label(key: object) -> str:
+    text = str(key)
+    for unit in UNITS:
+        text = text.removesuffix(unit)
+    return text.replace("_", " ")
 
 
 def _entry(entry: object) -> str:

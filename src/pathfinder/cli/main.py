@@ -6,16 +6,18 @@ than the interpreter needs. Each command loads what it uses when it runs (bench/
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
 
 from pathfinder.cli import failures
 from pathfinder.cli.command import LazyGroup, plain_lines
-from pathfinder.cli.session import Session
+from pathfinder.cli.errors import Misused
+from pathfinder.cli.session import COMPLETE_VARIABLE, Session
 from pathfinder.model.errors import PathfinderError
 
+PROGRAM: Final = "pfi"
 HERE: Final = "pathfinder.cli.commands"
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Say what you want": {
@@ -92,24 +94,25 @@ def pfi() -> None:
 
 def main() -> None:
     """The program."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], os.environ))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """One call; its exit code. Whatever is expected to go wrong is said on standard error."""
-    session = Session(os.environ)
+    session = Session(environ)
     try:
-        result = pfi.main(arguments, prog_name="pfi", standalone_mode=False, obj=session)
-        sys.stdout.flush()
+        return _invoke(list(arguments), session)
     except PathfinderError as error:
         failures.show(error, as_json=session.output == "json")
         return failures.exit_code(error)
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show(sys.stdout)
+        click.echo(error.format_message())
         return failures.OK
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else PROGRAM
+        misused = Misused(error.format_message(), hint=f"{path} --help")
+        failures.show(misused, as_json=session.output == "json")
+        return failures.USAGE
     except (KeyboardInterrupt, click.Abort):
         return failures.INTERRUPTED
     except BrokenPipeError:
@@ -118,4 +121,17 @@ def run(arguments: list[str]) -> int:
         return failures.PIPE_CLOSED
     finally:
         session.close()
-    return result if isinstance(result, int) else failures.OK
+
+
+def _invoke(arguments: list[str], session: Session) -> int:
+    if instruction := session.completion_instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(pfi, {"obj": session}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    try:
+        with pfi.make_context(PROGRAM, arguments, obj=session) as context:
+            pfi.invoke(context)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    sys.stdout.flush()
+    return failures.OK

@@ -195,9 +195,9 @@ def _note_lines(node: yaml.Node, place: str, lines: dict[str, int], file: str) -
 def _yaml_wrong(error: yaml.MarkedYAMLError, file: str) -> Malformed:
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark else ""
-    problem = (error.problem or "cannot be understood").replace("\t", "a tab")
+    problem = error.problem or "cannot be understood"
     hint = ""
-    if "cannot start any token" in problem:
+    if "cannot start any token" in problem or "tab" in problem:
         hint = "indent with spaces, and quote texts that begin with a sign"
     elif "mapping values are not allowed" in problem:
         hint = "check the indentation above, or quote a text with a colon in it"

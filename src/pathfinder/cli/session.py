@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathfinder.client.client import Client
 
 FORMATS: Final = ("table", "wide", "json", "yaml")
+COMPLETE_VARIABLE: Final = "_PFI_COMPLETE"
 NO_SERVER_HINT: Final = (
     "start one on this machine with ./dev up, or name one: pfi config set server=https://HOST:PORT"
 )
@@ -55,6 +56,11 @@ class Session:
     def is_coloured(self) -> bool:
         """Whether colours are welcome (https://no-color.org)."""
         return self.is_on_terminal and not self._environ.get("NO_COLOR")
+
+    @property
+    def completion_instruction(self) -> str:
+        """What a shell's completion script asks for; "" in every other call."""
+        return self._environ.get(COMPLETE_VARIABLE, "")
 
     @property
     def config_path(self) -> Path:

@@ -63,26 +63,27 @@ def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
 
 def _is_ready(kind: Kind, item: Item) -> bool:
     if kind is DEPLOYMENT:
-        replicas = item["replicas"]
-        return bool(item["ready"] == item["updated"] == item["current"] == replicas)
+        numbers = {item.get(key) for key in ("ready", "updated", "current", "replicas")}
+        return len(numbers) == 1
     if kind is NODE:
-        return bool(item["status"] == "ready")
-    return bool(item["ready"])
+        return bool(item.get("status") == "ready")
+    return bool(item.get("ready"))
 
 
 def _state(kind: Kind, item: Item) -> str:
     if kind is DEPLOYMENT:
-        text = f"{item['ready']}/{item['replicas']} ready, {item['updated']} up to date"
+        ready, updated, replicas = (item.get(key, 0) for key in ("ready", "updated", "replicas"))
+        text = f"{ready}/{replicas} ready, {updated} up to date"
         why = item.get("blocked") or item.get("progress")
         return f"{text}: {why}" if why and not _is_ready(kind, item) else text
     if kind is NODE:
-        return str(item["status"])
+        return str(item.get("status"))
     if kind is CONTAINER:
         explanation = item.get("explanation") or {}
         why = explanation.get("text") or item.get("why") or ""
-        text = "ready" if item["ready"] else str(item["phase"])
+        text = "ready" if item.get("ready") else str(item.get("phase"))
         where = f"{text} on {item['node']}" if item.get("node") else text
-        return f"{where}: {why}" if why and not item["ready"] else where
+        return f"{where}: {why}" if why and not item.get("ready") else where
     return "there"
 
 

@@ -1,13 +1,14 @@
 """`pfi apply`: make it as the files say."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from pathfinder.cli.command import Command
 from pathfinder.cli.session import Session, with_session
 
-WAIT_S: float = 300.0
+WAIT_S: Final = 300.0
+COMPARED: Final = ("labels", "replicas", "min_available")
 
 
 @click.command(cls=Command)
@@ -54,6 +55,16 @@ def apply(
     show_plan(session, plan, differences)
     if wait_s is not None:
         wait_until_ready(session, documents, since=plan.get("revision", 0), wait_s=wait_s)
+
+
+def show_outcome(session: Session, answer: dict[str, Any], line: str) -> None:
+    """What a change of one thing has done: a line for people; the plan, when it was a dry run."""
+    from pathfinder.cli.output import print_answer
+
+    if "changes" in answer:
+        show_plan(session, answer)
+    else:
+        print_answer(session, answer, line)
 
 
 def show_plan(

@@ -3,6 +3,7 @@
 import click
 
 from pathfinder.cli.command import Command, plain_lines
+from pathfinder.cli.session import COMPLETE_VARIABLE
 
 INSTALL = (
     "bash:  pfi completion bash > ~/.local/share/bash-completion/completions/pfi",
@@ -20,4 +21,4 @@ def command(shell: str) -> None:
     root = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(root, {}, "pfi", "_PFI_COMPLETE").source())
+    click.echo(kind(root, {}, "pfi", COMPLETE_VARIABLE).source())

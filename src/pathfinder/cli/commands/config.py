@@ -16,7 +16,7 @@ def command() -> None:
     """Remember server, token and cluster, in contexts of which one is current."""
 
 
-@command.command("set")
+@command.command("set", short_help="Set server, token, cluster and so on.")
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @with_session
 def set_fields(session: Session, changes: tuple[str, ...]) -> None:

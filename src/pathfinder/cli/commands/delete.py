@@ -30,9 +30,9 @@ def command(
     timeout_s: float,
 ) -> None:
     """Delete things, with what they hold: pfi delete container web, pfi delete deployment/web."""
-    from pathfinder.cli.commands.apply import show_plan
+    from pathfinder.cli.commands.apply import show_outcome
     from pathfinder.cli.kinds import thing_called
-    from pathfinder.client.kinds import EVENT, KINDS
+    from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, EVENT, KINDS
 
     among = tuple(kind for kind in KINDS if kind is not EVENT)
     if "/" in words[0]:
@@ -41,9 +41,12 @@ def command(
         things = [thing_called((words[0], word), among) for word in words[1:] or ("",)]
     revision = 0
     for kind, name in things:
-        plan = session.client.delete(kind, name, force=force, dry_run=dry_run)
-        revision = plan.get("revision", revision)
-        show_plan(session, plan)
+        answer = session.client.delete(kind, name, force=force, dry_run=dry_run)
+        revision = answer.get("revision", revision)
+        is_leaving = kind in (CONTAINER, DEPLOYMENT) and answer.get("phase") != "DELETED"
+        word = "is being deleted" if is_leaving else "deleted"
+        where = f" on {answer['node']}" if is_leaving and answer.get("node") else ""
+        show_outcome(session, answer, f"{kind.name}/{name} {word}{where}")
     if wait and not dry_run:
         from pathfinder.cli.waiting import DELETED
         from pathfinder.cli.watching import Awaited, wait_for

@@ -15,11 +15,14 @@ from pathfinder.cli.session import Session, with_session
 @with_session
 def command(session: Session, words: tuple[str, ...], *, reason: str) -> None:
     """Make a container anew, on the node where it fits best now. Its root disk starts afresh."""
-    from pathfinder.cli.commands.apply import show_plan
+    from pathfinder.cli.commands.apply import show_outcome
     from pathfinder.cli.kinds import thing_called
     from pathfinder.client.kinds import CONTAINER
 
     if len(words) == 1 and "/" not in words[0]:
         words = (CONTAINER.name, words[0])
     _, name = thing_called(words, (CONTAINER,))
-    show_plan(session, session.client.reschedule(name, reason=reason))
+    answer = session.client.reschedule(name, reason=reason)
+    where = f"on {answer['node']}" if answer.get("node") else "when it has a node"
+    why = f": {answer['why']}" if answer.get("why") else ""
+    show_outcome(session, answer, f"container/{name} is made anew {where}{why}")

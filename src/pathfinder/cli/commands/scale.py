@@ -31,15 +31,17 @@ def command(
     timeout_s: float,
 ) -> None:
     """Change how many replicas a deployment has: pfi scale deployment web --replicas 3."""
-    from pathfinder.cli.commands.apply import show_plan, wait_until_ready
+    from pathfinder.cli.commands.apply import show_outcome, wait_until_ready
     from pathfinder.cli.kinds import thing_called
     from pathfinder.client.kinds import DEPLOYMENT
 
     if len(words) == 1 and "/" not in words[0]:
         words = (DEPLOYMENT.name, words[0])
     _, name = thing_called(words, (DEPLOYMENT,))
-    plan = session.client.scale(name, replicas, min_available=min_available)
-    show_plan(session, plan)
+    answer = session.client.scale(name, replicas, min_available=min_available)
+    progress = answer.get("blocked") or answer.get("progress")
+    line = f"deployment/{name} has {replicas} replicas from now on"
+    show_outcome(session, answer, f"{line}: {progress}" if progress else line)
     if wait:
         thing = {"kind": DEPLOYMENT.document, "cluster": session.cluster, "name": name}
-        wait_until_ready(session, [thing], since=plan.get("revision", 0), wait_s=timeout_s)
+        wait_until_ready(session, [thing], since=answer.get("revision", 0), wait_s=timeout_s)
