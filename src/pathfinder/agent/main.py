@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from typing import Any, Final
 
 from pathfinder.agent.checkpoint import CheckpointFile
@@ -145,7 +144,7 @@ def _complain(message: str, hint: str) -> None:
 
 def _on_bug(failure: Any) -> None:
     """A thread met a bug: end at once. The next start looks at what is there, and repairs."""
-    traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    sys.excepthook(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(BUG)
 

@@ -10,7 +10,6 @@ whose connection breaks is repeated once on a fresh one; nothing else is ever re
 daemon that dies after it has begun would then do it twice.
 """
 
-import http.client
 import select
 import socket
 import threading
@@ -18,6 +17,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+from pathfinder.wire.http1 import BodyTooLarge, HttpWrong, read_answer, request_bytes
 
 CONNECTIONS_MAX: Final = 16
 CONNECT_S_MAX: Final = 5.0
@@ -99,13 +100,16 @@ class Answer:
     body: bytes
 
 
-class _Connection(http.client.HTTPConnection):
-    """An HTTP connection over a socket that is already there."""
+class _Connection:
+    """One connection to the daemon."""
 
     def __init__(self, host: str, connected: socket.socket) -> None:
-        super().__init__(host)
-        self.auto_open = 0  # http.client would reconnect silently, and to the wrong place
+        self.host = host
         self.sock = connected
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
 
     def is_stale(self) -> bool:
         """Closed by the daemon while idle, or sending something that nobody asked for."""
@@ -151,7 +155,7 @@ class HttpPool:
         connection = self._connection(deadline)
         try:
             answer, keep = _exchange(connection, request, deadline)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HttpWrong) as error:
             connection.close()
             what = "no answer in time" if isinstance(error, TimeoutError) else _text(error)
             raise AnswerLost(f"{request.method} {request.path}: {what}") from error
@@ -188,30 +192,28 @@ class HttpPool:
 
 
 def _exchange(connection: _Connection, request: Request, deadline: float) -> tuple[Answer, bool]:
-    def settle() -> None:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        connection.sock.settimeout(left_s)
+    def receive() -> bytes:
+        connection.sock.settimeout(left_s())
+        return connection.sock.recv(CHUNK_BYTES)
 
-    settle()
-    connection.request(request.method, request.path, request.body, dict(request.headers))
-    response = connection.getresponse()
-    keep = not response.will_close
-    body = bytearray()
-    while True:
-        if connection.sock is not None:  # None: closed by http.client, as the answer is the last
-            settle()
-        chunk = response.read(CHUNK_BYTES)
-        if not chunk:
-            break
-        body += chunk
-        if len(body) > request.answer_bytes_max:
-            raise AnswerTooLarge(
-                f"{request.path}: the answer is above {request.answer_bytes_max} bytes"
-            )
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, bytes(body)), keep
+    def left_s() -> float:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    sent = request_bytes(
+        request.method, request.path, connection.host, request.headers, request.body
+    )
+    connection.sock.settimeout(left_s())
+    connection.sock.sendall(sent)
+    try:
+        answer = read_answer(receive, request.method, request.answer_bytes_max)
+    except BodyTooLarge:
+        raise AnswerTooLarge(
+            f"{request.path}: the answer is above {request.answer_bytes_max} bytes"
+        ) from None
+    return Answer(answer.status, answer.headers, answer.body), answer.keep
 
 
 def _text(error: BaseException) -> str:
