@@ -4,10 +4,13 @@ It touches nothing of an LXD that the machine may already have, and takes everyt
 end. What a killed test run has left is taken away by the next.
 """
 
+import base64
 import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -113,10 +116,33 @@ class PrivateLxd:
             "eth0": {"type": "nic", "name": "eth0", "network": self.bridge},
         }
         client.request("PATCH", "/1.0/profiles/default", {"devices": devices})
+        build_busybox(self.directory / "busybox.tar.gz")
+        self.provide_image()
+
+    def provide_image(self) -> None:
+        """Import the busybox image under its alias."""
         image = self.directory / "busybox.tar.gz"
-        build_busybox(image)
-        upload(client, image.read_bytes(), fingerprint=fingerprint(image))
-        set_alias(client, "busybox", fingerprint(image))
+        upload(self.client, image.read_bytes(), fingerprint=fingerprint(image))
+        set_alias(self.client, "busybox", fingerprint(image))
+
+    def listen(self) -> str:
+        """Listen for HTTPS on the loopback; the address."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.client.request("PATCH", "/1.0", {"config": {"core.https_address": address}})
+        return f"https://{address}"
+
+    @property
+    def certificate(self) -> str:
+        """The daemon's own certificate, in PEM."""
+        return (self.directory / "server.crt").read_text()
+
+    def trust(self, certificate: str) -> None:
+        """Trust a client's certificate, given in PEM."""
+        content = base64.b64encode(ssl.PEM_cert_to_DER_cert(certificate)).decode()
+        body = {"type": "client", "name": "test", "certificate": content}
+        self.client.request("POST", "/1.0/certificates", body)
 
     def remove_instances(self) -> None:
         """Remove every instance, whoever made it."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ class LxdEvent:
 
 def events(
     client: LxdClient, *, kinds: tuple[str, ...], stopping: Callable[[], bool]
-) -> Iterator[LxdEvent | None]:
+) -> Generator[LxdEvent | None, None, None]:
     """Events of `kinds`, None first: from then on nothing is missed.
 
     Ends when `stopping` says so, or when LXD goes away; Unreachable when it is not there at first.
