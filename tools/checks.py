@@ -113,7 +113,7 @@ def _shown(console: Console, check: Check) -> Verdict:
 def _closing_line(verdict: Verdict) -> str:
     lines = verdict.output.strip().splitlines()
     is_telling = verdict.check in TELLING and verdict.passed and lines
-    return lines[-1].strip("= ") if is_telling else ""
+    return lines[-1].strip("= ").partition(";")[0] if is_telling else ""
 
 
 def _summarise(console: Console, verdicts: Iterable[Verdict], took_s: float) -> None:
