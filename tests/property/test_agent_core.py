@@ -95,7 +95,7 @@ class World:
             assert effect.generation in self.heard.get(effect.slot, set()), "the server never heard"
 
     def last_word(self) -> list[Assignment]:
-        return list(self.core._conversation.wanted.values())
+        return list(self.core.conversation.wanted.values())
 
     # The daemon.
 
@@ -219,11 +219,11 @@ class World:
     def deliver(self, exchange: Exchange, reply: Reply) -> None:
         sequence = exchange.session.sequence
         self.answers.append((sequence, reply))
-        before = self.core._conversation.taken
+        before = self.core.conversation.taken
         self.core.on_reply(self.now_ms, sequence, reply)
         if reply.kind == "hello":
             self.heard.clear()  # another life of the server: it has heard nothing yet
-        if self.core._conversation.taken == before:
+        if self.core.conversation.taken == before:
             return
         self.is_directed = self.is_directed or reply.kind == "complete"
         for holding in exchange.holding:

@@ -4,7 +4,7 @@ What it wants is set by `want`; what it has heard is in `exchanges` and `registr
 server has tests of its own with the real agent; this one can be made to refuse and to forget.
 """
 
-import datetime
+import datetime as dt
 import json
 import ssl
 import threading
@@ -241,7 +241,9 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(stub: StubServer, certificate: "Certificate | None" = None, port: int = 0) -> Iterator[str]:
+def serving(
+    stub: StubServer, certificate: "Certificate | None" = None, port: int = 0
+) -> Iterator[str]:
     """Serve until the end of the block; the server's URL."""
     server = _QuietServer(("127.0.0.1", port), _handler(stub))
     if certificate is not None:
@@ -267,15 +269,15 @@ class Certificate:
     def __init__(self, directory: Path, name: str = "server") -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=30))
             .sign(key, hashes.SHA256())
         )
         self.der = certificate.public_bytes(serialization.Encoding.DER)

@@ -72,6 +72,11 @@ class Conversation:
         self._window_count = 0
 
     @property
+    def session_key(self) -> tuple[int, str]:
+        """Which life of which leader we talk to."""
+        return (self.epoch, self.incarnation)
+
+    @property
     def has_session(self) -> bool:
         """Whether a server has ever told us a session."""
         return self.incarnation != ""

@@ -15,35 +15,31 @@ Promises, which the property test checks
 - When failures end, what is there becomes what is wanted.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
 from pathfinder.agent import slots
-from pathfinder.agent.conversation import Checkpoint, Conversation, Taken
+from pathfinder.agent.calls import Room, call_for
+from pathfinder.agent.conversation import Checkpoint, Conversation
 from pathfinder.agent.effects import (
     Call,
     Create,
     Done,
     Effect,
     Failed,
-    Inspect,
     Inspected,
     ListAll,
     Listed,
     OpenStream,
-    Remove,
     Result,
     Start,
     Stop,
     failed,
 )
-from pathfinder.agent.slots import Permit, Slot, Step
-from pathfinder.model.definitions import spec_from_document
-from pathfinder.model.errors import PathfinderError
-from pathfinder.runtimes.port import Change, Instance, Labels, Remote, Wish
-from pathfinder.wire import codec
+from pathfinder.agent.reporting import Reporting
+from pathfinder.agent.slots import Permit, Slot
+from pathfinder.runtimes.port import Change, Instance
 from pathfinder.wire.messages import (
     HOLDING_MAX,
     Assignment,
@@ -59,7 +55,6 @@ LIST_RETRY_MS_MIN: Final = 500
 LIST_RETRY_MS_MAX: Final = 10_000
 LOOK_SPACING_MS: Final = 500  # settled containers are inspected at most this often, all together
 SLOTS_MAX: Final = 2 * HOLDING_MAX
-URGENT_PHASES: Final = frozenset({"running", "stopped", "failed", "unknown"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +93,9 @@ class AgentCore:
         settings: CoreSettings | None = None,
     ) -> None:
         self.cluster = cluster
+        self.conversation = Conversation(node, checkpoint)  # to be read only
         self.settings = settings or CoreSettings()
         self.runtime_error = ""
-        self._conversation = Conversation(node, checkpoint)
         self._slots: dict[str, Slot] = {}
         self._is_complete = False
         self._effect_id = 0
@@ -109,39 +104,37 @@ class AgentCore:
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
-        self._stale: dict[str, None] = {}  # slots whose holding may have changed
-        self._unheard: set[str] = set()  # slots that the server may not have heard of
         self._list_ms: int | None = 0
         self._listing_event = 0
         self._list_failure_count = 0
-        self._news_ms: int | None = None
-        self._facts: Facts | None = None
-        self._facts_sequence = 0  # the exchange that first carried them in this session
-        self._are_facts_heard = False
-        self._measurements: Measurements | None = None
+        self._reporting = Reporting(
+            self._slots, self._permit, news_gap_ms=self.settings.news_gap_ms
+        )
 
     # What happened.
 
     def on_reply(self, now_ms: int, sequence: int, reply: Reply) -> None:
         """The server answered exchange `sequence`."""
-        conversation = self._conversation
-        session = (conversation.epoch, conversation.incarnation)
-        was_directed = conversation.directed
+        conversation = self.conversation
+        session, was_directed = conversation.session_key, conversation.directed
         taken = conversation.on_reply(now_ms, sequence, reply)
-        if session != (conversation.epoch, conversation.incarnation):
-            self._on_new_session()
+        if session != conversation.session_key:
+            self._reporting.begin_session()
         if taken is None:
             return
         for name in sorted(taken.changed):
             self._on_wanted(name, conversation.wanted.get(name))
-        self._on_heard(taken, everything=conversation.directed and not was_directed)
+        for name in self._reporting.heard(taken.sequence):
+            self._touch(self._slots[name])
+        if conversation.directed and not was_directed:
+            self._touch_all()
         if taken.unclear:
-            self._news_ms = now_ms
+            self._reporting.urge(now_ms)
         self._streams.extend(reply.streams[: self.settings.streams_max - len(self._streams)])
 
     def on_unreachable(self, now_ms: int, sequence: int) -> None:
         """Exchange `sequence` failed: no answer in time, or one that is no `Reply`."""
-        self._conversation.on_unreachable(now_ms, sequence)
+        self.conversation.on_unreachable(now_ms, sequence)
 
     def on_finished(self, now_ms: int, effect: Effect, result: Result) -> None:
         """An effect has ended, well or not."""
@@ -188,7 +181,7 @@ class AgentCore:
     def on_runtime_down(self, now_ms: int, message: str) -> None:
         """The daemon does not answer. Nothing is done or believed until it lists again."""
         if not self.runtime_error:
-            self._news_ms = now_ms
+            self._reporting.urge(now_ms)
         self.runtime_error = failed("", message or "the daemon does not answer").message
         self._is_complete = False
         retry_ms = now_ms + LIST_RETRY_MS_MIN
@@ -196,13 +189,11 @@ class AgentCore:
 
     def on_facts(self, now_ms: int, facts: Facts) -> None:
         """What the node is; sent in each session's first exchange and when it changes."""
-        if facts != self._facts:
-            self._facts, self._facts_sequence, self._are_facts_heard = facts, 0, False
-            self._news_ms = now_ms
+        self._reporting.set_facts(now_ms, facts)
 
     def on_measured(self, measurements: Measurements) -> None:
         """What the node uses; travels with the next exchange, whenever that is."""
-        self._measurements = measurements
+        self._reporting.set_measurements(measurements)
 
     # What to do.
 
@@ -213,9 +204,9 @@ class AgentCore:
             for request in self._streams
         ]
         self._streams.clear()
-        room = _Room(self._in_hand.values(), self.settings)
+        room = self._room()
         if self._is_list_due(now_ms) and room.is_any():
-            room.take_one()
+            room.take(None)
             self._list_ms = None
             self._listing_event = self._event
             listing = ListAll(id=self._next_id(), cluster=self.cluster, why="what is there?")
@@ -237,22 +228,29 @@ class AgentCore:
     def request(self, now_ms: int) -> Exchange | None:
         """The exchange that shall leave now; None: not now. Take `effects` before."""
         self._refresh(now_ms)
-        send_ms = self._conversation.send_ms(self._news_ms)
+        conversation = self.conversation
+        send_ms = conversation.send_ms(self._reporting.news_ms)
         if send_ms is None or send_ms > now_ms:
             return None
-        return self._exchange(now_ms)
+        return self._reporting.exchange(
+            now_ms,
+            conversation.send(now_ms),
+            seen=conversation.seen,
+            is_complete=self._is_complete,
+            runtime_error=self.runtime_error,
+        )
 
     def wake_ms(self, now_ms: int) -> int:
         """The latest moment to call `effects` and `request` again, if nothing happens before."""
         moments = [now_ms + self.settings.relist_ms]
         if self._is_lease_running(now_ms):
-            moments.append(self._conversation.lease_until_ms)
-        has_room = _Room(self._in_hand.values(), self.settings).is_any()
+            moments.append(self.conversation.lease_until_ms)
+        has_room = self._room().is_any()
         if self._list_ms is not None and has_room and not self._is_listing():
             moments.append(self._list_ms)
         if self._timers and self._is_complete:
             moments.append(self._timers[0][0])
-        send_ms = self._conversation.send_ms(self._news_ms)
+        send_ms = self.conversation.send_ms(self._reporting.news_ms)
         if send_ms is not None:
             moments.append(send_ms)
         return max(now_ms, min(moments))
@@ -263,12 +261,12 @@ class AgentCore:
 
     def checkpoint(self) -> Checkpoint:
         """What the next process of this node must know."""
-        return self._conversation.checkpoint()
+        return self.conversation.checkpoint()
 
     def holding(self, now_ms: int) -> tuple[Holding, ...]:
         """What the node holds now, by slot."""
         self._refresh(now_ms)
-        return tuple(h for name in sorted(self._slots) for h in self._timed(now_ms, name))
+        return self._reporting.holding(now_ms)
 
     def running(self) -> tuple[str, ...]:
         """The names of our running containers, sorted: what is measured."""
@@ -282,15 +280,9 @@ class AgentCore:
     @property
     def heartbeat_ms(self) -> int:
         """After how long the server answers an exchange at the latest."""
-        return self._conversation.heartbeat_ms
+        return self.conversation.heartbeat_ms
 
     # Answers.
-
-    def _on_new_session(self) -> None:
-        self._facts_sequence, self._are_facts_heard = 0, False
-        for slot in self._slots.values():
-            slot.reported = 0
-        self._unheard = set(self._slots)
 
     def _on_wanted(self, name: str, assignment: Assignment | None) -> None:
         is_new = name not in self._slots
@@ -305,18 +297,6 @@ class AgentCore:
             slot.restart_count = 0
         self._touch(slot)
 
-    def _on_heard(self, taken: Taken, *, everything: bool) -> None:
-        for name in sorted(self._unheard):
-            slot = self._slots.get(name)
-            if slot is None or 0 < slot.reported <= taken.sequence:
-                self._unheard.discard(name)
-                if slot is not None:
-                    self._touch(slot)
-        if 0 < self._facts_sequence <= taken.sequence:
-            self._are_facts_heard = True
-        if everything:
-            self._touch_all()
-
     # Results.
 
     def _on_list_finished(self, now_ms: int, result: Result) -> None:
@@ -328,7 +308,7 @@ class AgentCore:
             return
         assert isinstance(result, Listed), result
         if not self._is_complete or self.runtime_error:
-            self._news_ms = now_ms
+            self._reporting.urge(now_ms)
         self.runtime_error, self._list_failure_count = "", 0
         self._is_complete = True
         if self._list_ms is None:
@@ -350,8 +330,7 @@ class AgentCore:
         was_doubtful = not slot.certain
         slots.observe(slot, instance, self.cluster, now_ms)
         if slot.labels != labels:
-            slot.reported = 0
-            self._unheard.add(slot.name)
+            self._reporting.mark_unheard(slot)
         if instance is not None and not is_listing:
             slot.addresses = instance.addresses if slot.state == "running" else ()
         if slot.state == "running" and slot.failure is not None and slot.is_matched:
@@ -404,7 +383,7 @@ class AgentCore:
     # Decisions.
 
     def _decide(
-        self, now_ms: int, slot: Slot, room: "_Room", out: list[Effect], blocked: dict[str, None]
+        self, now_ms: int, slot: Slot, room: Room, out: list[Effect], blocked: dict[str, None]
     ) -> None:
         step = slots.next_step(slot, now_ms, self._permit(slot))
         if step is None:
@@ -416,7 +395,13 @@ class AgentCore:
         if not room.has(step):
             blocked[slot.name] = None
             return
-        call = self._call(slot, step)
+        call = call_for(
+            slot,
+            step,
+            effect_id=self._next_id(),
+            cluster=self.cluster,
+            stop_grace_s=self.settings.stop_grace_s,
+        )
         if isinstance(call, Failed):
             slot.failure = call
             slots.back_off(slot, now_ms)
@@ -426,110 +411,47 @@ class AgentCore:
         slot.in_hand = call
         slot.touched = self._event = self._event + 1
         slot.look_ms = None
-        self._stale[slot.name] = None
+        if isinstance(call, Create):
+            slot.labels = call.wish.labels
+            self._reporting.mark_unheard(slot)
+        elif isinstance(call, Start) and slot.has_died:
+            slot.restart_count += 1
+            slot.has_died = False
+        self._reporting.mark(slot.name)
         out.append(self._take(call))
 
-    def _call(self, slot: Slot, step: Step) -> Call | Failed:
-        generation = slot.labels.generation if slot.labels else 0
-        match step.verb:
-            case "create":
-                assert slot.wanted is not None, slot
-                try:
-                    wish = _wish(self.cluster, slot.wanted)
-                except PathfinderError as error:
-                    return failed(error.code, error.message, error.hint)
-                slot.labels, slot.reported = wish.labels, 0
-                self._unheard.add(slot.name)
-                return Create(id=self._next_id(), slot=slot.name, wish=wish, why=step.why)
-            case "start":
-                if slot.has_died:
-                    slot.restart_count += 1
-                    slot.has_died = False
-                return Start(
-                    id=self._next_id(), slot=slot.name, generation=generation, why=step.why
-                )
-            case "stop":
-                return Stop(
-                    id=self._next_id(),
-                    slot=slot.name,
-                    generation=generation,
-                    grace_s=self.settings.stop_grace_s,
-                    why=step.why,
-                )
-            case "remove":
-                return Remove(
-                    id=self._next_id(), slot=slot.name, generation=generation, why=step.why
-                )
-            case "inspect":
-                return Inspect(id=self._next_id(), slot=slot.name, why=step.why)
-
     def _permit(self, slot: Slot) -> Permit:
-        conversation = self._conversation
+        conversation = self.conversation
         return Permit(
             may_act=conversation.directed and self._is_complete,
             may_remove=0 < slot.reported <= conversation.taken,
         )
 
-    # Exchanges.
-
-    def _exchange(self, now_ms: int) -> Exchange:
-        conversation = self._conversation
-        session = conversation.send(now_ms)
-        holding = self.holding(now_ms)
-        for name in self._unheard:
-            slot = self._slots.get(name)
-            if slot is not None and slot.reported == 0:
-                slot.reported = session.sequence
-        facts = None
-        if conversation.has_session and not self._are_facts_heard and self._facts is not None:
-            facts = self._facts
-            self._facts_sequence = self._facts_sequence or session.sequence
-        measurements, self._measurements = self._measurements, None
-        self._news_ms = None
-        return Exchange(
-            session=session,
-            sent_ms=now_ms,
-            seen=conversation.seen,
-            complete=self._is_complete and len(holding) <= HOLDING_MAX,
-            holding=holding[:HOLDING_MAX],
-            runtime_error=self.runtime_error,
-            facts=facts,
-            measurements=measurements,
-        )
+    # Bookkeeping.
 
     def _refresh(self, now_ms: int) -> None:
-        for name in self._stale:
-            slot = self._slots.get(name)
-            if slot is None:
-                continue
-            before = slot.holdings
-            slot.holdings = slots.holdings(slot, self._permit(slot))
-            if slot.holdings != before:
-                gap_ms = 0 if _is_urgent(before, slot.holdings) else self.settings.news_gap_ms
-                due_ms = now_ms + gap_ms
-                self._news_ms = due_ms if self._news_ms is None else min(self._news_ms, due_ms)
-            if slot.is_needless:
-                del self._slots[name]
-        self._stale.clear()
+        for name in self._reporting.refresh(now_ms):
+            del self._slots[name]
 
-    def _timed(self, now_ms: int, name: str) -> Iterable[Holding]:
-        slot = self._slots[name]
-        if slot.retry_ms <= now_ms:
-            return slot.holdings
-        return (replace(holding, retry_ms=slot.retry_ms - now_ms) for holding in slot.holdings)
-
-    # Bookkeeping.
+    def _room(self) -> Room:
+        settings = self.settings
+        return Room(
+            self._in_hand.values(),
+            calls=settings.calls_max,
+            makes=settings.makes_max,
+            removals=settings.removals_max,
+        )
 
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
         if slot is None:
             slot = self._slots[name] = Slot(name=name, touched=self._event)
-            self._unheard.add(name)
+            self._reporting.mark_unheard(slot)
         return slot
 
     def _touch(self, slot: Slot) -> None:
         self._ready[slot.name] = None
-        self._stale[slot.name] = None
+        self._reporting.mark(slot.name)
 
     def _touch_all(self) -> None:
         for slot in self._slots.values():
@@ -558,66 +480,11 @@ class AgentCore:
         return self._list_ms is not None and self._list_ms <= now_ms and not self._is_listing()
 
     def _is_lease_running(self, now_ms: int) -> bool:
-        return now_ms < self._conversation.lease_until_ms
+        return now_ms < self.conversation.lease_until_ms
 
     def _settled_ms(self) -> int:
         return max(self.settings.settled_ms, LOOK_SPACING_MS * len(self._slots))
 
 
-class _Room:
-    """How many more calls of each kind may be in hand."""
-
-    def __init__(self, in_hand: Iterable[Effect], settings: CoreSettings) -> None:
-        self._free = settings.calls_max
-        self._makes = settings.makes_max
-        self._removals = settings.removals_max
-        for effect in in_hand:
-            if not isinstance(effect, OpenStream):
-                self._free -= 1
-            self._makes -= isinstance(effect, (Create, Start))
-            self._removals -= isinstance(effect, (Stop, Remove))
-
-    def is_any(self) -> bool:
-        return self._free > 0
-
-    def has(self, step: Step) -> bool:
-        if step.verb in ("create", "start"):
-            return self._free > 0 and self._makes > 0
-        if step.verb in ("stop", "remove"):
-            return self._free > 0 and self._removals > 0
-        return self._free > 0
-
-    def take_one(self) -> None:
-        self._free -= 1
-
-    def take(self, step: Step) -> None:
-        self.take_one()
-        self._makes -= step.verb in ("create", "start")
-        self._removals -= step.verb in ("stop", "remove")
-
-
-def _wish(cluster: str, assignment: Assignment) -> Wish:
-    return Wish(
-        name=assignment.slot,
-        labels=Labels(
-            cluster=cluster,
-            slot=assignment.slot,
-            generation=assignment.generation,
-            digest=assignment.digest,
-        ),
-        spec=spec_from_document(assignment.spec),
-        remote=None if assignment.remote is None else codec.parse(Remote, assignment.remote),
-    )
-
-
 def _version(assignment: Assignment) -> tuple[int, str]:
     return (assignment.generation, assignment.digest)
-
-
-def _is_urgent(before: Iterable[Holding], after: tuple[Holding, ...]) -> bool:
-    """Whether somebody waits for it: an end that was reached, or something that has gone."""
-    known = {(holding.generation, holding.phase) for holding in before}
-    generations = {holding.generation for holding in after}
-    return any(generation not in generations for generation, _ in known) or any(
-        holding.phase in URGENT_PHASES for holding in after
-    )
