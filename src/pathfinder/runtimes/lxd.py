@@ -28,7 +28,7 @@ from pathfinder.runtimes.lxd_requests import (
     stop_request,
     thaw_request,
 )
-from pathfinder.runtimes.lxdclient.client import REQUEST_S_MAX, LxdClient, Operation, instance_path
+from pathfinder.runtimes.lxdclient.client import REQUEST_S_MAX, LxdClient, Operation
 from pathfinder.runtimes.lxdclient.commands import open_command
 from pathfinder.runtimes.lxdclient.errors import (
     Answered,
@@ -41,6 +41,7 @@ from pathfinder.runtimes.lxdclient.errors import (
 from pathfinder.runtimes.lxdclient.events import events
 from pathfinder.runtimes.lxdclient.files import console_log, read_file, write_file
 from pathfinder.runtimes.lxdclient.images import list_images
+from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.port import (
     CALL_S_MAX,
     LIST_S_MAX,

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pathfinder.model.definitions import ImageSource
 from pathfinder.model.resources import Resources
-from pathfinder.runtimes.lxdclient.client import instance_path
 from pathfinder.runtimes.lxdclient.images import Source
+from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.port import Labels, Remote, Wish
 
 LABEL_PREFIX: Final = "user.pathfinder."

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from pathfinder.runtimes.http import (
     Answer,
@@ -168,12 +167,6 @@ class LxdClient:
     def close(self) -> None:
         """Let go of the kept connections."""
         self._pool.close()
-
-
-def instance_path(name: str, *parts: str, **query: str) -> str:
-    """`/1.0/instances/NAME/PARTS?query`, safe for any name and value."""
-    path = "/".join(("/1.0/instances", quote(name, safe=""), *parts))
-    return f"{path}?{urlencode(query)}" if query else path
 
 
 def _document(answer: Answer) -> dict[str, Any]:

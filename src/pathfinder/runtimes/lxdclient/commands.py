@@ -9,8 +9,9 @@ import select
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pathfinder.runtimes.lxdclient.client import LxdClient, Operation, instance_path
+from pathfinder.runtimes.lxdclient.client import LxdClient, Operation
 from pathfinder.runtimes.lxdclient.errors import LxdError, OperationFailed
+from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.websocket import WebSocket
 from pathfinder.wire.websocket import Closed
 

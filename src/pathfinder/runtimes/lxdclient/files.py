@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pathfinder.runtimes.http import Request
-from pathfinder.runtimes.lxdclient.client import LxdClient, instance_path
+from pathfinder.runtimes.lxdclient.client import LxdClient
 from pathfinder.runtimes.lxdclient.errors import Answered, NotFound
+from pathfinder.runtimes.lxdclient.paths import instance_path
 
 FILE_S_MAX: Final = 60.0
 FILE_BYTES_MAX: Final = 64 << 20

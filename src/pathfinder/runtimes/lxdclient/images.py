@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 from pathfinder.runtimes.http import Request
 from pathfinder.runtimes.lxdclient.client import LxdClient, Operation
 from pathfinder.runtimes.lxdclient.errors import Answered, OperationFailed
+from pathfinder.runtimes.lxdclient.paths import quoted
 
 UPLOAD_S_MAX: Final = 300.0
 DOWNLOAD_S_MAX: Final = 600.0
@@ -51,7 +51,7 @@ def list_images(client: LxdClient) -> list[Image]:
 
 def alias_target(client: LxdClient, alias: str) -> str:
     """The fingerprint that an alias stands for; NotFound when there is none."""
-    target: str = client.get(f"/1.0/images/aliases/{quote(alias, safe='')}")["target"]
+    target: str = client.get(f"/1.0/images/aliases/{quoted(alias)}")["target"]
     return target
 
 
@@ -63,7 +63,7 @@ def set_alias(client: LxdClient, alias: str, fingerprint: str) -> None:
     except Answered as error:
         if "exists" not in str(error):
             raise
-        client.request("PUT", f"/1.0/images/aliases/{quote(alias, safe='')}", body)
+        client.request("PUT", f"/1.0/images/aliases/{quoted(alias)}", body)
 
 
 def upload(client: LxdClient, content: bytes, *, fingerprint: str, public: bool = False) -> None:
