@@ -106,7 +106,6 @@ class Columns:
         if self.views.pop(name, None) is not None:
             row = self.rows[name]
             self._traits[:, row] = 0
-            self._masks.clear()
             self._drop_if_empty(name, row)
 
     def add(self, name: str, need: Resources, group: str, count: int) -> None:

@@ -207,16 +207,12 @@ class _Hurdles:
         return can
 
     def _can_ask_less(self) -> Mask:
-        """Where there is something left of all failing amounts."""
+        """Where there is something left of all failing amounts; never where none is reported."""
         can: Mask = ~self._failed["containers_max"]
         for code, resource in RESOURCE_OF_CODE.items():
             if code in self._failed:
                 left = self._columns.traits[resource] - self._amounts[resource]
                 can &= ~self._failed[code] | (left > 0)
-        # A node that reports no CPU or memory fails also those who need none: less is no help.
-        for code in ("cpu", "memory"):
-            if not self._need[RESOURCE_OF_CODE[code]]:
-                can &= ~self._failed[code]
         return can
 
     def _bring_back(self, row: int) -> BringBack:

@@ -54,6 +54,7 @@ def test_surplus_is_deleted_from_the_highest_ordinal() -> None:
     steps = deployment_steps(wanted(2, 1), [ready(n) for n in (1, 2, 3, 4)])
 
     assert steps.delete == ("web-04", "web-03")
+    assert not steps.done
     assert steps.why == dict.fromkeys(("web-04", "web-03"), "surplus: web has 2 replicas")
 
 
@@ -75,6 +76,17 @@ def test_scaling_to_nothing_deletes_everything() -> None:
     steps = deployment_steps(wanted(0, 0), [ready(1), unready(2)])
 
     assert steps.delete == ("web-02", "web-01")
+
+
+def test_scaling_below_the_minimum_finishes() -> None:
+    assert deployment_steps(wanted(1, 3), [ready(1), ready(2)]).delete == ("web-02",)
+
+
+def test_a_replica_whose_new_generation_is_not_ready_does_not_count_as_available() -> None:
+    replacing = Replica(name="web-01", ordinal=1, digest=NEW, ready=True, replacing=True)
+    steps = deployment_steps(wanted(2, 1), [replacing, ready(2, OLD)])
+
+    assert (steps.replace, steps.waiting) == ((), "waiting for web-01 to be ready")
 
 
 def test_scaling_to_nothing_is_done_when_all_are_gone() -> None:
@@ -114,6 +126,7 @@ def test_replicas_that_are_leaving_do_not_count_as_available() -> None:
     steps = deployment_steps(wanted(2, 1), replicas)
 
     assert steps.replace == ("web-01",)
+    assert not replicas[2].is_available
 
 
 def test_a_rollout_goes_before_surplus_that_keeps_it_going() -> None:

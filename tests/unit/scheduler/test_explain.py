@@ -190,6 +190,7 @@ def test_what_fits_is_explained_too() -> None:
     explanation = explained(nodes, request())
 
     assert explanation.text() == "2 of 3 nodes fit; 1 is cordoned"
+    assert explanation.nearest == (NearNode("n3", "is cordoned"),)
     assert explanation.remedies == ()
 
 

@@ -50,6 +50,23 @@ def test_amounts_without_a_node_are_no_candidate() -> None:
     assert result.node_count() == 1
 
 
+def test_amounts_without_a_node_are_counted_in_no_reason() -> None:
+    nodes = fleet(node("n2", cordoned=True))
+    nodes.reserve("west/n1", SMALL, "")
+    asked = request(memory_mib=9000, cpu_millis=9000, constraints=("rack = r1",), kind="other")
+    failures = feasible(nodes, asked).failures
+
+    assert {failure.code: int(failure.nodes.sum()) for failure in failures} == {
+        "cordoned": 1,
+        "unavailable": 0,
+        "kind": 1,
+        "constraint:rack = r1": 1,
+        "cpu": 1,
+        "memory": 1,
+        "containers_max": 0,
+    }
+
+
 def test_amounts_stay_when_their_node_is_removed_and_count_when_it_returns() -> None:
     nodes = fleet(node("n1"))
     nodes.reserve("west/n1", SMALL, "west/web")
@@ -72,10 +89,21 @@ def test_describing_a_node_again_keeps_its_amounts() -> None:
     assert nodes.used("west/n1") == SMALL
 
 
+def test_a_node_that_begins_to_run_another_kind_is_a_candidate_for_it() -> None:
+    nodes = fleet(node("n1"))
+    asked = request(kind="application")
+    before = feasible(nodes, asked).fits_on("n1")
+    nodes.set_node("west/n1", node("n1", kinds=("system", "application")))
+
+    assert (before, feasible(nodes, asked).fits_on("n1")) == (False, True)
+
+
 def test_nodes_are_read_in_the_order_of_their_names() -> None:
     nodes = fleet(*(node(f"n{number}") for number in (30, 10, 20, 40, 15)))
+    before = feasible(nodes, request()).node_names()
     nodes.remove_node("west/n20")
 
+    assert before == ("n10", "n15", "n20", "n30", "n40")
     assert feasible(nodes, request()).node_names() == ("n10", "n15", "n30", "n40")
 
 
@@ -92,6 +120,28 @@ def test_many_nodes_coming_and_going_leave_amounts_with_their_nodes() -> None:
     assert names == tuple(sorted(f"n{number}" for number in range(1, 100, 2)))
     for number in range(1, 100, 2):
         assert nodes.used(f"west/n{number}") == Resources(memory_mib=number + 1)
+
+
+def test_a_node_that_comes_after_others_have_gone_begins_with_nothing() -> None:
+    nodes = fleet(node("n3"), node("n2"), node("n1"))
+    nodes.reserve("west/n3", SMALL, "")
+    nodes.remove_node("west/n1")
+    feasible(nodes, request())
+    nodes.set_node("west/n4", node("n4"))
+
+    assert (nodes.used("west/n4"), nodes.count("west/n4")) == (NOTHING, 0)
+    assert (nodes.used("west/n3"), nodes.count("west/n3")) == (SMALL, 1)
+
+
+def test_nothing_is_kept_of_a_cluster_that_has_neither_nodes_nor_amounts() -> None:
+    nodes = fleet(node("n1"), node("n2"))
+    nodes.reserve("west/n2", SMALL, "")
+    nodes.remove_node("west/n1")
+    nodes.remove_node("west/n2")
+    before = nodes.columns("west").names
+    nodes.release("west/n2", SMALL, "")
+
+    assert (before, nodes.columns("west").names) == (["n2"], [])
 
 
 def test_clusters_do_not_see_each_other() -> None:

@@ -25,10 +25,10 @@ def test_replicas_of_a_group_are_spread_over_nodes_before_anything_else() -> Non
 def test_the_node_with_the_largest_share_left_comes_first() -> None:
     nodes = fleet(node("n1"), node("n2"), node("n3"))
     nodes.reserve("west/n1", Resources(memory_mib=2048), "")
-    nodes.reserve("west/n2", Resources(cpu_millis=1000), "")
-    nodes.reserve("west/n3", Resources(cpu_millis=2000), "")
+    nodes.reserve("west/n2", Resources(cpu_millis=2000), "")
+    nodes.reserve("west/n3", Resources(cpu_millis=1000, memory_mib=1024), "")
 
-    assert chosen(place(nodes, [request(memory_mib=64)])) == ["n2"]
+    assert chosen(place(nodes, [request(memory_mib=64)])) == ["n3"]
 
 
 def test_the_smallest_name_wins_among_equals() -> None:
