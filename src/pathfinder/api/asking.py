@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
 from litestar import Request
-from litestar.di import Provide
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
 from pathfinder.api.port import Backend, Query
 from pathfinder.control.access import Principal, Verb
@@ -19,7 +19,7 @@ T = TypeVar("T")
 ETAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
 
 AnyRequest = Request[Any, Any, Any]
-FromBackend = Annotated[Backend, Dependency(skip_validation=True)]
+FromBackend = NamedDependency[SkipValidation[Backend]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class Changing(Asking):
 
 
 DryRun = Annotated[
-    bool, Parameter(query="dry_run", description="Answer what would change, and change nothing.")
+    bool, QueryParameter(description="Answer what would change, and change nothing.")
 ]
 IfMatch = Annotated[
     str | None,
-    Parameter(
-        header="If-Match",
+    HeaderParameter(
+        name="If-Match",
         max_length=24,
         pattern=r'^(W/)?"[0-9]{1,18}"$',
         description="The revision that the thing must have, in quotes, as in ETag; else 412.",
@@ -77,16 +77,16 @@ IfMatch = Annotated[
 ]
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         min_length=1,
         max_length=128,
         pattern=r"^[!-~]+$",
         description="The same key and request within 24 hours has the effect and answer of one.",
     ),
 ]
-FromAsking = Annotated[Asking, Dependency(skip_validation=True)]
-FromChanging = Annotated[Changing, Dependency(skip_validation=True)]
+FromAsking = NamedDependency[SkipValidation[Asking]]
+FromChanging = NamedDependency[SkipValidation[Changing]]
 
 
 def credential(request: AnyRequest) -> str:

@@ -6,6 +6,7 @@ application beside the framework, which saves two thirds of what a request costs
 
 from typing import Any, Final
 
+import msgspec
 from litestar import Response, post
 from litestar.types import Receive, Scope, Send
 
@@ -15,6 +16,7 @@ from pathfinder.api.port import Backend
 from pathfinder.control import queries
 from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import Register, Request
+from pathfinder.control.views import NodeView
 from pathfinder.model.errors import Forbidden, Malformed, PathfinderError, TooMuch
 from pathfinder.wire.codec import decode, encode
 from pathfinder.wire.messages import (
@@ -42,7 +44,9 @@ async def register(request: AnyRequest, backend: FromBackend) -> Response[Regist
         is_good = await backend.is_password(asked.cluster_password, hashed, peer)
     command = Register(asked, peer, is_good)
     body = await backend.submit(Request(principal=SYSTEM, command=command))
-    return answer(body, Registered)
+    node = msgspec.json.decode(body, type=NodeView)
+    made = Registered(cluster=node.cluster, node=node.name, revision=node.revision)
+    return answer(encode(made), Registered)
 
 
 class ExchangeRoute:

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from pathfinder.api import parameters as given
 from pathfinder.api.answers import encoded
 from pathfinder.api.asking import AnyRequest, FromAsking
 from pathfinder.api.port import Backend, Following
@@ -26,19 +25,20 @@ EVENT_ID: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
 
 Since = Annotated[
     int | None,
-    Parameter(ge=0, le=WHOLE_REVISION, description="Only what happened after this revision."),
+    QueryParameter(ge=0, le=WHOLE_REVISION, description="Only what happened after this revision."),
 ]
 LastEventId = Annotated[
     str | None,
-    Parameter(
-        header="Last-Event-ID",
+    HeaderParameter(
+        name="Last-Event-ID",
         max_length=32,
         pattern=r"^[0-9]{1,18}([.][0-9]{1,9})?$",
         description="With a stream: go on after this event.",
     ),
 ]
-Limit = Annotated[int, Parameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")]
-Word = Annotated[str, Parameter(max_length=63, description="Only events with this value.")]
+Follow = Annotated[bool, QueryParameter(description="A stream of server-sent events.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")]
+Word = Annotated[str, QueryParameter(max_length=63, description="Only events with this value.")]
 
 
 @get("/api/v3/events", tags=["events"])
@@ -51,7 +51,7 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     cluster: Word = "",
     kind: Word = "",
     name: Word = "",
-    follow: bool = False,
+    follow: Follow = False,
 ) -> Response[queries.EventPage]:
     """What happened, newest last: with `since` the first after it, without it the last.
 
@@ -97,7 +97,7 @@ async def _lines(backend: Backend, following: Following) -> AsyncIterator[bytes]
 
 def _lines_of(event: Event) -> bytes:
     head = f"id: {event.revision}.{event.index}\nevent: {event.kind}.{event.action}\ndata: "
-    return head.encode() + msgspec.json.encode(event) + b"\n\n"
+    return head.encode() + msgspec.json.encode(queries.event_view(event)) + b"\n\n"
 
 
 def _place(since: int | None, last_event_id: str | None) -> tuple[int, int] | None:

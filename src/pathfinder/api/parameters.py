@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from pathfinder.control.queries import ITEMS_DEFAULT, ITEMS_MAX, Window
 from pathfinder.model.names import NAME_LENGTH_MAX
@@ -13,41 +13,41 @@ SELECTOR_LENGTH_MAX = 4_096
 
 ClusterName = Annotated[
     str,
-    Parameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The cluster's name."),
+    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The cluster's name."),
 ]
 ThingName = Annotated[
     str,
-    Parameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The thing's name."),
+    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The thing's name."),
 ]
 # What nodes have in their local stores may have been named by anybody.
 ImageName = Annotated[
-    str, Parameter(min_length=1, max_length=256, description="The image's name or alias.")
+    str, PathParameter(min_length=1, max_length=256, description="The image's name or alias.")
 ]
 TokenId = Annotated[
     str,
-    Parameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The identifier."),
+    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The identifier."),
 ]
 After = Annotated[
-    str, Parameter(max_length=256, description="`next` of the page before; empty: the first page.")
+    str, QueryParameter(max_length=256, description="`next` of the page before; empty: the first page.")
 ]
 Limit = Annotated[
-    int, Parameter(ge=1, le=ITEMS_MAX, description="How many items a page has at most.")
+    int, QueryParameter(ge=1, le=ITEMS_MAX, description="How many items a page has at most.")
 ]
 Selector = Annotated[
     str,
-    Parameter(
+    QueryParameter(
         max_length=SELECTOR_LENGTH_MAX,
         description="Only what has these labels, such as `app=web,rack in (r1,r2),!old`.",
     ),
 ]
 OnNode = Annotated[
-    str, Parameter(max_length=NAME_LENGTH_MAX, description="Only containers on this node.")
+    str, QueryParameter(max_length=NAME_LENGTH_MAX, description="Only containers on this node.")
 ]
 OfDeployment = Annotated[
-    str, Parameter(max_length=NAME_LENGTH_MAX, description="Only replicas of this deployment.")
+    str, QueryParameter(max_length=NAME_LENGTH_MAX, description="Only replicas of this deployment.")
 ]
 InPhase = Annotated[
-    str, Parameter(max_length=NAME_LENGTH_MAX, description="Only containers in this phase.")
+    str, QueryParameter(max_length=NAME_LENGTH_MAX, description="Only containers in this phase.")
 ]
 LIMIT_DEFAULT = ITEMS_DEFAULT
 

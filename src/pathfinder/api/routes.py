@@ -1,8 +1,9 @@
 """Routes for things: clusters, nodes, deployments, containers, images, remotes."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import Response, delete, get, patch, post, put
+from litestar.params import JSONBody, QueryParameter
 
 from pathfinder.api import bodies
 from pathfinder.api import parameters as given
@@ -14,10 +15,11 @@ from pathfinder.control.views import Plan
 from pathfinder.model.errors import Malformed
 
 CLUSTER: Final = "/api/v3/clusters/{cluster:str}"
+Force = Annotated[bool, QueryParameter(description="A person confirms that the machine is dead.")]
 
 
 @post("/api/v3/apply", status_code=200, tags=["apply"])
-async def apply(data: bodies.ApplyBody, changing: FromChanging) -> Response[Plan]:
+async def apply(data: JSONBody[bodies.ApplyBody], changing: FromChanging) -> Response[Plan]:
     """Make documents true, all of them or none; the plan of what that changes."""
     if data.prune:
         raise Malformed("prune: is not supported yet", hint="delete what is no longer wanted")
@@ -51,7 +53,7 @@ async def put_cluster(
     request: AnyRequest,
     cluster: given.ClusterName,
     changing: FromChanging,
-    data: bodies.ClusterBody | None = None,
+    data: JSONBody[bodies.ClusterBody | None] = None,
 ) -> Response[views.ClusterView | Plan]:
     """Make a cluster, or set the password by which nodes may join it."""
     changing.caller.require("admin", cluster)
@@ -102,7 +104,7 @@ async def get_node(
 async def change_node(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: bodies.NodeChanges,
+    data: JSONBody[bodies.NodeChanges],
     changing: FromChanging,
 ) -> Response[views.NodeView | Plan]:
     """Change a node's labels, and whether it takes new containers."""
@@ -112,7 +114,7 @@ async def change_node(
 
 @delete(f"{CLUSTER}/nodes/{{name:str}}", status_code=200, tags=["nodes"])
 async def delete_node(
-    cluster: given.ClusterName, name: given.ThingName, changing: FromChanging, force: bool = False
+    cluster: given.ClusterName, name: given.ThingName, changing: FromChanging, force: Force = False
 ) -> Response[views.NodeView | Plan]:
     """Forget a node that has nothing. `force`: a person confirms that the machine is dead."""
     command = commands.Delete("node", cluster, name, force)
@@ -149,7 +151,7 @@ async def get_deployment(
 async def put_deployment(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: dict[str, Any],
+    data: JSONBody[dict[str, Any]],
     changing: FromChanging,
 ) -> Response[views.DeploymentView | Plan]:
     """Make a deployment, or change it."""
@@ -170,7 +172,7 @@ async def delete_deployment(
 async def scale_deployment(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: bodies.ScaleBody,
+    data: JSONBody[bodies.ScaleBody],
     changing: FromChanging,
 ) -> Response[views.DeploymentView | Plan]:
     """Change the number of replicas."""
@@ -216,7 +218,7 @@ async def get_container(
 async def put_container(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: dict[str, Any],
+    data: JSONBody[dict[str, Any]],
     changing: FromChanging,
 ) -> Response[views.ContainerView | Plan]:
     """Make a container, or replace it by one of another definition."""
@@ -238,7 +240,7 @@ async def reschedule_container(
     cluster: given.ClusterName,
     name: given.ThingName,
     changing: FromChanging,
-    data: bodies.RescheduleBody | None = None,
+    data: JSONBody[bodies.RescheduleBody | None] = None,
 ) -> Response[views.ContainerView | Plan]:
     """Begin a new generation of a container, placed anew."""
     command = commands.Reschedule(cluster, name, data.reason if data else "")
@@ -282,7 +284,7 @@ async def get_image(
 async def put_image(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: dict[str, Any],
+    data: JSONBody[dict[str, Any]],
     changing: FromChanging,
 ) -> Response[views.ImageView | Plan]:
     """Name an image."""
@@ -326,7 +328,7 @@ async def get_remote(
 async def put_remote(
     cluster: given.ClusterName,
     name: given.ThingName,
-    data: dict[str, Any],
+    data: JSONBody[dict[str, Any]],
     changing: FromChanging,
 ) -> Response[views.RemoteView | Plan]:
     """Say where images may come from."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Response, WebSocket, get, websocket
 from litestar.exceptions import WebSocketDisconnect
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
 from pathfinder.api import parameters as given
@@ -29,10 +29,12 @@ COMMAND_MAX: Final = 128
 SIZE_MAX: Final = 10_000
 
 AnySocket = WebSocket[Any, Any, Any]
+Follow = Annotated[bool, QueryParameter(description="Go on with what is written from now on.")]
 Tail = Annotated[
-    int | None, Parameter(ge=0, le=TAIL_MAX, description="Only so many lines of what there is.")
+    int | None, QueryParameter(ge=0, le=TAIL_MAX, description="Only so many lines of what there is.")
 ]
-StreamId = Annotated[str, Parameter(pattern=r"^[0-9a-f]{32}$")]
+
+StreamId = Annotated[str, PathParameter(max_length=64)]
 
 
 @get("/api/v3/clusters/{cluster:str}/containers/{name:str}/logs", tags=["containers"])
@@ -40,7 +42,7 @@ async def container_logs(
     cluster: given.ClusterName,
     name: given.ThingName,
     asking: FromAsking,
-    follow: bool = False,
+    follow: Follow = False,
     tail: Tail = None,
 ) -> Response[str]:
     """What a container has written to its console, as plain text; with `follow`, as it comes."""
@@ -59,7 +61,7 @@ async def container_logs(
 
 @websocket("/api/v3/clusters/{cluster:str}/containers/{name:str}/exec")
 async def container_exec(
-    socket: AnySocket, cluster: str, name: str, backend: FromBackend
+    socket: AnySocket, cluster: given.ClusterName, name: given.ThingName, backend: FromBackend
 ) -> None:
     """Run a command in a container; the frames are described in `wire.messages`."""
     try:
@@ -81,7 +83,7 @@ async def container_exec(
 
 
 @websocket("/api/v3/node/streams/{stream_id:str}")
-async def node_stream(socket: AnySocket, stream_id: str, backend: FromBackend) -> None:
+async def node_stream(socket: AnySocket, stream_id: StreamId, backend: FromBackend) -> None:
     """A node brings a stream that it was asked for."""
     try:
         caller = backend.authenticate(_credential(socket))

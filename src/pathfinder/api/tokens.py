@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, delete, get, post
+from litestar.params import JSONBody
 
 from pathfinder.api import bodies
 from pathfinder.api import parameters as given
@@ -72,7 +73,7 @@ async def get_token(identifier: given.TokenId, asking: FromAsking) -> Response[v
 
 @post("/api/v3/tokens", tags=["tokens"])
 async def create_token(
-    data: bodies.TokenBody, changing: FromChanging
+    data: JSONBody[bodies.TokenBody], changing: FromChanging
 ) -> Response[NewToken | Plan]:
     """Make a credential for the API; its secret is shown this once."""
     identifier, secret = _mint(changing)
@@ -101,7 +102,7 @@ async def create_token(
 
 @post("/api/v3/clusters/{cluster:str}/join-tokens", tags=["tokens"])
 async def create_join_token(
-    cluster: given.ClusterName, changing: FromChanging, data: bodies.JoinTokenBody | None = None
+    cluster: given.ClusterName, changing: FromChanging, data: JSONBody[bodies.JoinTokenBody | None] = None
 ) -> Response[NewJoinToken | Plan]:
     """Make what one node joins with, once."""
     asked = data or bodies.JoinTokenBody()

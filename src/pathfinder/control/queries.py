@@ -77,10 +77,25 @@ class TokenPage(Page, frozen=True, kw_only=True, gc=False):
     items: tuple[views.TokenView, ...]
 
 
+class EventView(views.View, frozen=True, kw_only=True, gc=False):
+    """What happened to which thing, why, and who asked. `node`: where, for containers."""
+
+    revision: int
+    index: int
+    time_ms: int
+    kind: str
+    cluster: str
+    name: str
+    node: str
+    action: str
+    why: str
+    who: str
+
+
 class EventPage(Page, frozen=True, kw_only=True, gc=False):
     """Events, newest last. `next`: the revision to pass as `since`."""
 
-    items: tuple[Event, ...]
+    items: tuple[EventView, ...]
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -300,7 +315,23 @@ def events(
     else:
         found = _whole_revisions(events_after(controller, (since, 1 << 62), wants), limit)
     last = found[-1].revision if found else state.revision
-    return EventPage(items=tuple(found), next=str(last), revision=state.revision)
+    return EventPage(items=tuple(map(event_view, found)), next=str(last), revision=state.revision)
+
+
+def event_view(event: Event) -> EventView:
+    """An event as the API shows it: with every field."""
+    return EventView(
+        revision=event.revision,
+        index=event.index,
+        time_ms=event.time_ms,
+        kind=event.kind,
+        cluster=event.cluster,
+        name=event.name,
+        node=event.node,
+        action=event.action,
+        why=event.why,
+        who=event.who,
+    )
 
 
 def _whole_revisions(found: list[Event], limit: int) -> list[Event]:

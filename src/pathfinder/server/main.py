@@ -5,8 +5,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathfinder.server.trouble import Trouble
+
+if TYPE_CHECKING:  # each command imports what it needs when it runs
+    from pathfinder.server.serving import Listening
 
 USAGE = """Start:
   pathfinder init --data-dir DIR --admin-token-file F

@@ -37,7 +37,7 @@ class Listening:
     key: Path | None
 
 
-class _Http(uvicorn.Server):
+class Http(uvicorn.Server):
     """uvicorn, with the signals left to us: it would end the process by the signal, not with 0."""
 
     @contextmanager
@@ -121,7 +121,7 @@ class Process:
                 f"cannot use {listening.certificate} with {listening.key}: {error.strerror}",
                 hint="is it the certificate of this key, in PEM? pathfinder init makes both",
             ) from None
-        return _Http(config)
+        return Http(config)
 
     def _on_signal(self, number: int) -> None:
         if self._stopping.is_set():
