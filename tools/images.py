@@ -105,9 +105,9 @@ ClientIdentifier=mac
 # first boot, and must not wait for a network that it may not have.
 DEBIAN_HOOKS: Final = (
     f'printf %s {shlex.quote(NETWORK)} > "$1/etc/systemd/network/10-eth0.network"',
-    'systemctl --root="$1" enable systemd-networkd systemd-resolved >/dev/null 2>&1',
-    'systemctl --root="$1" mask systemd-networkd-wait-online.service >/dev/null 2>&1',
-    'systemctl --root="$1" disable systemd-timesyncd >/dev/null 2>&1; true',
+    'chroot "$1" systemctl enable systemd-networkd systemd-resolved',
+    'chroot "$1" systemctl mask systemd-networkd-wait-online.service',
+    'chroot "$1" systemctl disable systemd-timesyncd || true',  # only where it is installed
     'ln -sf /run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"; : > "$1/etc/machine-id"',
 )
 
