@@ -123,7 +123,7 @@ def test_many_nodes_coming_and_going_leave_amounts_with_their_nodes() -> None:
 
 
 def test_a_node_that_comes_after_others_have_gone_begins_with_nothing() -> None:
-    nodes = fleet(node("n3"), node("n2"), node("n1"))
+    nodes = fleet(node("n1"), node("n2"), node("n3"))
     nodes.reserve("west/n3", SMALL, "")
     nodes.remove_node("west/n1")
     feasible(nodes, request())
