@@ -77,6 +77,8 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     headers_more = {}
     if isinstance(error, PathfinderError):
         expected: PathfinderError = error
+    elif isinstance(error, RecursionError):
+        expected = Malformed("body: is nested too deeply")
     elif isinstance(error, HTTPException) and error.status_code < 500:
         expected = _from_litestar(error)
         headers_more = {key: str(value) for key, value in (error.headers or {}).items()}

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -48,6 +49,7 @@ def framework(backend: Backend) -> Litestar:
         },
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_BYTES_MAX,
+        state=State({"routes": ROUTES}),
         openapi_config=None,
         logging_config=None,
     )

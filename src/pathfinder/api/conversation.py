@@ -31,7 +31,7 @@ EXCHANGE_PATH: Final = "/api/v3/node/exchange"
 JSON: Final = (b"content-type", b"application/json")
 
 
-@post("/api/v3/node/register", status_code=200, tags=["node"], security=[])
+@post("/api/v3/node/register", status_code=200, tags=["node"])
 async def register(request: AnyRequest, backend: FromBackend) -> Response[Registered]:
     """A node joins, by a join token or the cluster's password; again is the same."""
     asked = decode(Registration, await request.body())

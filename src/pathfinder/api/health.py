@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get
 
 from pathfinder.api.answers import answer, encoded
-from pathfinder.api.asking import FromAsking, FromBackend
+from pathfinder.api.asking import AnyRequest, FromAsking, FromBackend
 from pathfinder.api.document import document
 from pathfinder.control.controller import Controller
 from pathfinder.model.errors import NotLeading
@@ -27,13 +27,13 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
 
 
-@get("/healthz", tags=["server"], security=[])
+@get("/healthz", tags=["server"])
 async def healthz() -> Response[Health]:
     """Whether the process lives."""
     return encoded(Health())
 
 
-@get("/readyz", tags=["server"], security=[])
+@get("/readyz", tags=["server"])
 async def readyz(backend: FromBackend) -> Response[Health]:
     """Whether this server leads; 503 until it does."""
     if not backend.is_leading:
@@ -56,10 +56,10 @@ async def get_version(asking: FromAsking) -> Response[Version]:
     return encoded(await asking.look_freely(look))
 
 
-@get("/api/v3/openapi.json", tags=["server"], security=[])
-async def get_document(backend: FromBackend) -> Response[dict[str, Any]]:
+@get("/api/v3/openapi.json", tags=["server"])
+async def get_document(request: AnyRequest, backend: FromBackend) -> Response[dict[str, Any]]:
     """This API as an OpenAPI 3.1 document."""
-    return answer(document(backend.version), dict[str, Any])
+    return answer(document(backend.version, request.app.state.routes), dict[str, Any])
 
 
 ROUTES: Final[tuple[Any, ...]] = (healthz, readyz, get_version, get_document)

@@ -11,13 +11,15 @@ def configure(*, is_verbose: bool) -> None:
     is_terminal = sys.stderr.isatty()
     last: structlog.types.Processor = structlog.processors.JSONRenderer()
     if is_terminal:
-        last = structlog.dev.ConsoleRenderer()
+        last = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     before: list[structlog.types.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if not is_terminal:
-        before.append(structlog.processors.dict_tracebacks)
+        # Without the local variables, which may hold secrets.
+        tracer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        before.append(structlog.processors.ExceptionRenderer(tracer))
     structlog.configure(
         processors=[*before, last],
         wrapper_class=structlog.make_filtering_bound_logger(
