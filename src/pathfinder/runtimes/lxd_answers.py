@@ -22,6 +22,7 @@ STATES: Final[Mapping[str, State]] = {
     "Thawed": "running",
 }
 NEVER: Final = ("1970-", "0001-")  # how LXD writes that something has not happened
+MADE_NOTES: Final = frozenset({"volatile.apply_template", "volatile.idmap.current"})
 CHANGES: Final = frozenset(
     f"instance-{what}"
     for what in (
@@ -62,12 +63,13 @@ def is_half_made(document: Document) -> bool:
     """Whether LXD has not finished making it.
 
     Once the root disk is complete LXD notes that the templates are to be applied at the first
-    start; before that, an instance that has never been started has no such note.
+    start; before that, an instance that has never been started has no such note. The first start
+    takes the note away, but has noted the map of user ids by then, also when it was interrupted.
     """
     return (
         document["status"] == "Stopped"
         and str(document.get("last_used_at", "")).startswith(NEVER)
-        and "volatile.apply_template" not in document["config"]
+        and not MADE_NOTES & document["config"].keys()
     )
 
 

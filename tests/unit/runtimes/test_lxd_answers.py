@@ -24,7 +24,7 @@ STARTED = "2026-11-22T22:43:25.219230807Z"
 
 
 def document(status: str = "Stopped", last_used_at: str = STARTED, **config: str) -> dict[str, Any]:
-    keys = {key.replace("__", "."): value for key, value in config.items()}
+    keys = {key.replace("__", "."): value for key, value in config.items()}  # a.b_c: a__b_c
     return {
         "name": "case-01",
         "status": status,
@@ -56,6 +56,12 @@ def test_running_instance_knows_when_it_started() -> None:
 
 def test_complete_instance_that_never_ran_is_created() -> None:
     instance = instance_from(document(last_used_at=NEVER, volatile__apply_template="create"))
+
+    assert (instance.state, instance.labels) == ("created", LABELS)
+
+
+def test_instance_whose_first_start_was_interrupted_is_complete() -> None:
+    instance = instance_from(document(last_used_at=NEVER, volatile__idmap__current="[]"))
 
     assert (instance.state, instance.labels) == ("created", LABELS)
 
