@@ -257,7 +257,9 @@ class Controller:
             for key in change.nodes:
                 self.life.node(key).news = change.revision
             for key in tx.tell_all:
+                # What it holds already may mean something else from now on.
                 self.life.node(key).complete_at = None
+                self.life.node(key).is_unsettled = True
         return change
 
     def _report(

@@ -26,22 +26,24 @@ def place_waiting(tx: Transaction, life: Life) -> None:
         for container in waiting:
             _explain(tx, container, _recovering(tx, life))
         return
-    requests = [
-        Request(
-            name=container.name,
-            cluster=container.cluster,
-            kind=container.spec.kind,
-            need=container.spec.resources,
-            constraints=tuple(requirement(text, "") for text in container.spec.constraints),
-            group=container.group,
-        )
-        for container in waiting
-    ]
+    requests = [request_of(container) for container in waiting]
     for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
         if isinstance(decision, Placement):
             _assign(tx, container, decision)
         else:
             _explain(tx, container, decision.explanation.document())
+
+
+def request_of(container: Container) -> Request:
+    """What a container asks of a node."""
+    return Request(
+        name=container.name,
+        cluster=container.cluster,
+        kind=container.spec.kind,
+        need=container.spec.resources,
+        constraints=tuple(requirement(text, "") for text in container.spec.constraints),
+        group=container.group,
+    )
 
 
 def _assign(tx: Transaction, container: Container, placement: Placement) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container, Deployment
+from pathfinder.control.placing import request_of
 from pathfinder.control.settling import is_ready
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
 from pathfinder.runtimes.port import Instance
+from pathfinder.scheduler.place import Placement, place
 
 
 class Broken(AssertionError):
@@ -126,6 +128,8 @@ def check_settled(
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")
+        elif isinstance(place(state.fleet, [request_of(container)])[0], Placement):
+            raise Broken(f"settled: {container.key} is pending, and there is room: {container}")
     found = {
         (node, instance.name, instance.labels.generation)
         for node, instances in held.items()

@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="replay this one alone")
     parser.add_argument("--say", action="store_true", help="print what happens, with --seed")
+    parser.add_argument("--until-broken", action="store_true", help="end with the first failure")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.seed is not None:
@@ -40,6 +41,10 @@ def main() -> int:
         for seed, broken, paths, count in pool.map(run_seed, seeds, chunksize=4):
             reached += paths
             actions += count
+            if broken and arguments.until_broken:
+                print(f"seed {seed}: {broken[:600]}\n  replay: ./dev simulate {seed}", flush=True)
+                pool.shutdown(cancel_futures=True)
+                return 1
             if broken:
                 failures.append((seed, broken))
                 print(f"seed {seed}: {broken[:600]}\n  replay: ./dev simulate {seed}", flush=True)

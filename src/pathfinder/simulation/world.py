@@ -17,7 +17,7 @@ from pathfinder.simulation import checks
 from pathfinder.simulation.faults import Faults, draw
 from pathfinder.simulation.node import Node
 from pathfinder.simulation.people import Person
-from pathfinder.simulation.server import Server
+from pathfinder.simulation.server import GROUP_MS, Server
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.store.memory import MemoryStore
 from pathfinder.wire import codec
@@ -53,12 +53,13 @@ class World:
         self.trace = ""
         self.backup: MemoryStore | None = None
         self.deliberate = False
-        self.server = Server(self.timeline, self._on_change, disk_full=self.faults.disk_full)
+        self.server = Server(self.timeline, self._on_change)
         self.nodes = [self._node(f"n{index}") for index in range(luck.randint(1, 4))]
         self.people = [
             Person(f"d{index}", index % 2 == 0, self.timeline, self._ask) for index in range(5)
         ]
         self.encodes = luck.random() < 0.2
+        self.gap_ms = luck.choice((600, 15_000, 15_000, 15_000))  # between two changes of mind
         self.revision_max = 0
 
     def run(self) -> Verdict:
@@ -114,12 +115,16 @@ class World:
             self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
         for node in self.nodes:
             self.timeline.after(self.timeline.luck.randint(5, 2_000), node.start_agent)
+        self.timeline.after(GROUP_MS + 1, self._fill_disk)
+
+    def _fill_disk(self) -> None:
+        self.server.disk_full = self.faults.disk_full
 
     def _live(self, person: Person) -> None:
         def act() -> None:
             if self.timeline.now_ms < TROUBLED_MS:
                 person.change_mind()
-                self.timeline.after(self.timeline.luck.randint(500, 15_000), act)
+                self.timeline.after(self.timeline.luck.randint(self.gap_ms // 30, self.gap_ms), act)
 
         self.timeline.after(self.timeline.luck.randint(10, 4_000), act)
 
@@ -289,6 +294,9 @@ class World:
         assert controller is not None
         if controller.life.recovering:
             raise checks.Broken("settled: the server is still recovering")
+        for node in self.nodes:
+            if controller.life.status(f"c/{node.name}") != "ready":
+                raise checks.Broken(f"settled: {node.name} is not ready")
         held = {node.name: self._held(node) for node in self.nodes}
         wants = {} if self.server.restored else {each.name: each.wants for each in self.people}
         for person in self.people:

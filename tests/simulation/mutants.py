@@ -1,0 +1,139 @@
+"""Mistakes sown into the production code, one at a time: each breaks a rule of the protocol.
+
+They measure the simulation itself: a mutant that no seed notices shows that a check is missing, or
+that a rule is not needed. `sow` changes a copy of the sources; nothing is patched at run time.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """`old` stands exactly once in `file` (below src/pathfinder) and becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+    def sow(self, root: Path) -> None:
+        """Change the copy below `root`."""
+        path = root / "pathfinder" / self.file
+        text = path.read_text()
+        assert text.count(self.old) == 1, f"{self.name}: {text.count(self.old)} places in {path}"
+        path.write_text(text.replace(self.old, self.new))
+
+
+MUTANTS = (
+    Mutant(
+        name="absence_is_believed_of_a_node_whose_daemon_is_down",
+        file="control/reports.py",
+        old="    if not request.complete:\n        return container\n",
+        new="",
+    ),
+    Mutant(
+        name="absence_is_believed_of_a_node_that_has_not_seen_the_removal",
+        file="control/reports.py",
+        old="if copy.node != node.name or request.seen < copy.revision:",
+        new="if copy.node != node.name:",
+    ),
+    Mutant(
+        name="what_is_on_its_way_out_is_not_waited_for",
+        file="control/state.py",
+        old="container.phase == Phase.PENDING and not container.leaving:",
+        new="container.phase == Phase.PENDING:",
+    ),
+    Mutant(
+        name="a_starting_server_does_not_wait_for_its_nodes",
+        file="control/controller.py",
+        old="self.life.recovering = bool(self.life.nodes)",
+        new="self.life.recovering = False",
+    ),
+    Mutant(
+        name="a_restored_server_does_not_notice",
+        file="control/reports.py",
+        old="    return session.epoch > life.epoch or same_epoch or _comes_from_the_future(life, request)",
+        new="    return False and same_epoch",
+    ),
+    Mutant(
+        name="a_newer_generation_on_a_node_is_not_adopted",
+        file="control/reports.py",
+        old="            _adopt(tx, node, holding)\n",
+        new="            pass\n",
+    ),
+    Mutant(
+        name="what_nobody_assigned_is_not_counted",
+        file="control/reports.py",
+        old="    if not surplus:\n        return\n",
+        new="    return\n",
+    ),
+    Mutant(
+        name="a_late_repetition_of_a_refused_request_succeeds",
+        file="control/controller.py",
+        old="if not request.idempotency_key or request.dry_run or error.retry:",
+        new="if True:",
+    ),
+    Mutant(
+        name="an_answer_under_a_key_is_forgotten",
+        file="control/controller.py",
+        old="        if not request.idempotency_key or request.dry_run:\n            return None\n",
+        new="        return None\n",
+    ),
+    Mutant(
+        name="generations_do_not_carry_the_epoch",
+        file="control/workloads.py",
+        old="return tx.epoch << 32 | tx.revision",
+        new="return tx.revision",
+    ),
+    Mutant(
+        name="a_difference_is_sent_without_a_base",
+        file="control/replies.py",
+        old="if told is not None and request.seen >= told:",
+        new="if True:",
+    ),
+    Mutant(
+        name="released_slots_are_not_told",
+        file="control/replies.py",
+        old="        released=tuple(released),\n",
+        new="",
+    ),
+    Mutant(
+        name="a_full_disk_leaves_undurable_changes_in_the_state",
+        file="simulation/server.py",
+        old="                controller.revert(change)\n",
+        new="                pass\n",
+    ),
+    Mutant(
+        name="a_report_that_did_not_become_durable_is_not_taken_again",
+        file="control/controller.py",
+        old="            life.is_unsettled = True\n",
+        new="            life.is_unsettled = False\n",
+    ),
+    Mutant(
+        name="a_rollout_takes_all_at_once",
+        file="reconcile/deployments.py",
+        old="    floor = min(deployment.min_available, deployment.replica_count)\n",
+        new="    floor = 0\n",
+    ),
+    Mutant(
+        name="the_agent_forgets_to_look_after_an_unknown_outcome",
+        file="agent/core.py",
+        old="        # Whether unknown or refused half-way: look before acting again, after a pause that also\n"
+        "        # gives what is still under way the time to happen.\n"
+        "        slot.certain = False\n",
+        new="",
+    ),
+    Mutant(
+        name="the_agent_touches_what_is_not_ours",
+        file="agent/slots.py",
+        old='        slot.presence = "absent" if instance is None else "foreign"\n',
+        new='        slot.presence = "absent" if instance is None else "ours"\n',
+    ),
+    Mutant(
+        name="the_agent_acts_before_the_server_has_spoken",
+        file="agent/core.py",
+        old="may_act=conversation.directed and self._is_complete,",
+        new="may_act=self._is_complete,",
+    ),
+)
