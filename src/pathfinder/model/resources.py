@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from pathfinder.model.errors import DefinitionWrong
 
 MIB: Final = 1 << 20
-SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+SIZE: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([a-zA-Z]*)", re.ASCII)
+CORES: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(m?)", re.ASCII)
 UNIT_BYTES: Final = {
     "": 1, "b": 1,
     "k": 1000, "kb": 1000, "ki": 1 << 10, "kib": 1 << 10,
@@ -47,20 +47,17 @@ NOTHING: Final = Resources()
 
 def cpu_millis(value: object, place: str) -> int:
     """2, 0.5, "1500m" -> thousandths of a core."""
-    try:
-        if isinstance(value, str) and value.endswith("m"):
-            millis = Decimal(value[:-1])
-        elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            millis = Decimal(str(value)) * 1000
-        else:
-            raise InvalidOperation
-        if not millis.is_finite() or not 0 <= millis <= AMOUNT_MAX or millis != int(millis):
-            raise InvalidOperation
-    except InvalidOperation:
-        raise DefinitionWrong(
-            place, f"{value!r} is not a number of cores", hint='write 2, 0.5 or "500m"'
-        ) from None
-    return int(millis)
+    match = None
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        match = CORES.fullmatch(str(value).strip())
+    if match is not None:
+        digits, scale = _scaled(match[1])
+        millis, rest = divmod(digits * (1 if match[2] else 1000), scale)
+        if rest == 0 and millis <= AMOUNT_MAX:
+            return millis
+    raise DefinitionWrong(
+        place, f"{value!r} is not a number of cores", hint='write 2, 0.5 or "500m"'
+    )
 
 
 def size_mib(value: object, place: str) -> int:
@@ -73,10 +70,17 @@ def size_mib(value: object, place: str) -> int:
         raise DefinitionWrong(
             place, f"{value!r} is not a size", hint="write a number with a unit, such as 512MiB"
         )
-    mib = -int(-Decimal(match[1]) * unit_bytes // MIB)
+    digits, scale = _scaled(match[1])
+    mib = -(-digits * unit_bytes // (scale * MIB))
     if mib > AMOUNT_MAX:
         raise DefinitionWrong(place, f"{value!r} is more than any machine has")
     return mib
+
+
+def _scaled(number: str) -> tuple[int, int]:
+    """15 and 10 for "1.5": exact, and without `decimal`, which takes 0.3 MB of an agent's 22."""
+    whole, _, fraction = number.partition(".")
+    return int(whole + fraction), 10 ** len(fraction)
 
 
 def count(value: object, place: str, *, most: int = AMOUNT_MAX) -> int:
