@@ -17,6 +17,10 @@ from pathfinder.runtimes.lxd_answers import (
     instance_from,
     is_half_made,
     labels_from,
+    says_busy,
+    says_image_missing,
+    says_name_in_use,
+    says_refused,
     usage_from,
 )
 from pathfinder.runtimes.lxd_requests import (
@@ -63,11 +67,6 @@ from pathfinder.runtimes.port import (
 
 RETRY_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one again and again
 ALIASES_SHOWN_MAX: Final = 10
-# LXD has no codes for these: its words are what there is.
-EXISTS: Final = "already exists"
-BUSY_WORDS: Final = ("busy", "matching non-reusable operation")  # another one is under way
-IMAGE_WORDS: Final = ("image", "simplestreams", "failed to connect to lxd server")
-REFUSAL_WORDS: Final = ("invalid", "not allowed", "no root device", "failed to parse", "unknown")
 
 
 class LxdRuntime:
@@ -134,7 +133,7 @@ class LxdRuntime:
                 try:
                     self._run(create_request(wish, self._ground))
                 except (Answered, OperationFailed) as error:
-                    if EXISTS not in str(error) and not _is_busy(error):
+                    if not says_name_in_use(str(error)) and not says_busy(str(error)):
                         raise self._why_not_created(wish, error) from error
                 else:
                     return
@@ -180,7 +179,7 @@ class LxdRuntime:
                 except (NotFound, NotThere):
                     return
                 except (Answered, OperationFailed) as error:
-                    if not _is_busy(error) and "running" not in str(error):
+                    if not says_busy(str(error)) and "running" not in str(error):
                         raise
                 else:
                     return
@@ -259,7 +258,7 @@ class LxdRuntime:
                 status = self._own(name)["status"]
                 if status == wanted:
                     return
-                if not _is_busy(error):
+                if not says_busy(str(error)):
                     raise
             else:
                 return
@@ -308,12 +307,11 @@ class LxdRuntime:
 
     def _why_not_created(self, wish: Wish, error: LxdError) -> RuntimeFailure:
         text = str(error)
-        lower = text.lower()
-        if any(word in lower for word in IMAGE_WORDS):
+        if says_image_missing(text):
             image = wish.spec.image.text()
             return ImageMissing(f"image {image}: {text}", hint=self._images_hint(wish))
         status = error.status if isinstance(error, Answered) else 0
-        if 400 <= status < 500 or any(word in lower for word in REFUSAL_WORDS):
+        if 400 <= status < 500 or says_refused(text):
             return Refused(text)
         return RuntimeFailure(text)
 
@@ -359,10 +357,6 @@ def _failure(error: LxdError) -> RuntimeFailure:
     if isinstance(error, Answered) and error.status < 500:
         return Refused(str(error))
     return RuntimeFailure(str(error))
-
-
-def _is_busy(error: LxdError) -> bool:
-    return any(word in str(error) for word in BUSY_WORDS)
 
 
 def _check_wish(wish: Wish) -> None:

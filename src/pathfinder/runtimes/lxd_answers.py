@@ -35,6 +35,23 @@ MOMENT: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
+# LXD has no codes for these: its words, in lower case, are what there is.
+BUSY_WORDS: Final = ("is busy running", "a matching non-reusable operation")
+IMAGE_WORDS: Final = (
+    "image alias not found",
+    "image not found",
+    "image not provided",
+    "remote image",
+    "unable to fetch",
+    "failed to connect to lxd server",
+)
+REFUSAL_WORDS: Final = (
+    "invalid",
+    "not allowed",
+    "no root device",
+    "failed to parse",
+    "unknown configuration key",
+)
 DAYS_TO_1970: Final = 719_468  # from 1 March of the year 0
 
 
@@ -155,6 +172,31 @@ def limits_missing(ground: Ground) -> dict[str, str]:
         return {"disk": "the default profile has no root disk"}
     pool, driver = ground.root_device.get("pool", ""), ground.pool_driver or "unknown"
     return {"disk": f"storage pool {pool} ({driver}) ignores sizes: use a btrfs or zfs pool"}
+
+
+def says_busy(text: str) -> bool:
+    """Whether LXD's error means: something else is being done with it just now."""
+    return _has(text, BUSY_WORDS)
+
+
+def says_name_in_use(text: str) -> bool:
+    """Whether LXD's error means: there is an instance of this name."""
+    return _has(text, ("already exists",))
+
+
+def says_image_missing(text: str) -> bool:
+    """Whether LXD's error means: the image cannot be had, here or from its server."""
+    return _has(text, IMAGE_WORDS)
+
+
+def says_refused(text: str) -> bool:
+    """Whether LXD's error means: it will not do this, however often it is asked."""
+    return _has(text, REFUSAL_WORDS)
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    lower = text.lower()
+    return any(word in lower for word in words)
 
 
 def change_from(metadata: Document) -> Change | None:

@@ -28,7 +28,11 @@ LIST_S_MAX: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """By these an agent without memory recognises what is Pathfinder's. Kept on the instance."""
+    """By these an agent without memory recognises what is Pathfinder's. Kept on the instance.
+
+    An instance whose making was interrupted for good is told with an empty `digest`: it is ours, it
+    is not what was wished, and it can only be removed or created again.
+    """
 
     cluster: str
     slot: str

@@ -13,6 +13,10 @@ from pathfinder.runtimes.lxd_answers import (
     instance_from,
     limits_missing,
     moment_ms,
+    says_busy,
+    says_image_missing,
+    says_name_in_use,
+    says_refused,
     usage_from,
 )
 from pathfinder.runtimes.lxd_requests import Ground
@@ -162,6 +166,35 @@ def test_event_is_a_change_when_an_instance_changes(
     metadata: dict[str, str], change: Change | None
 ) -> None:
     assert change_from(metadata) == change
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ('This "instances" entry already exists', "in use"),
+        ('Instance is busy running a "create" operation', "busy"),
+        ("A matching non-reusable operation has now succeeded", "busy"),
+        ("Image alias not found", "no image"),
+        ("Image not provided for instance creation", "no image"),
+        ("Failed getting remote image info: Image not found", "no image"),
+        ('Failed to connect to LXD server "https://hub:8443": x509: unknown authority', "no image"),
+        ("Unable to fetch https://images/image.tar.gz: 404 Not Found", "no image"),
+        ("Failed creating instance record: Invalid allowance: 12ms", "refused"),
+        ("Failed creating instance from image: no space left on device", ""),
+        ("The instance is already running", ""),
+    ],
+)
+def test_words_of_lxd_have_one_meaning(text: str, meaning: str) -> None:
+    meanings = {
+        "in use": says_name_in_use(text),
+        "busy": says_busy(text),
+        "no image": says_image_missing(text),
+        "refused": says_refused(text),
+    }
+
+    assert [name for name, is_meant in meanings.items() if is_meant] == (
+        [meaning] if meaning else []
+    )
 
 
 def test_moment_that_cannot_be_read_is_unknown() -> None:
