@@ -406,6 +406,13 @@ class _Bridge:
         os.set_blocking(stdin_fd, False)
 
     def run(self) -> None:
+        """Until the process ends. A client that hangs up ends it."""
+        try:
+            self._pass_everything()
+        except OSError:
+            self.process.kill()
+
+    def _pass_everything(self) -> None:
         while self.outputs:
             waiting = [self.stdin_fd] if self.pending else []
             readers: list[Any] = [self.connection, *self.outputs]

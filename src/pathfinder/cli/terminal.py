@@ -31,11 +31,12 @@ def window_size() -> tuple[int, int]:
 
 def attach(terminal: Terminal, *, has_input: bool, is_tty: bool) -> int:
     """Connect this process's input and output to the command; its exit code when it has ended."""
-    try:
-        with window_changes(is_wanted=is_tty) as window_fd, raw_input(is_wanted=is_tty):
-            return _pump(terminal, _Input(is_open=has_input), window_fd)
-    finally:
-        terminal.close()
+    with (
+        terminal,
+        window_changes(is_wanted=is_tty) as window_fd,
+        raw_input(is_wanted=is_tty),
+    ):
+        return _pump(terminal, _Input(is_open=has_input), window_fd)
 
 
 class _Input:

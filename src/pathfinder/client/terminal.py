@@ -11,7 +11,8 @@ import select
 import socket
 import ssl
 from dataclasses import dataclass, field
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from pathfinder.client.errors import (
     NoAnswer,
@@ -76,6 +77,17 @@ class Terminal:
         self._backlog = bytearray()
         self._ended: Ended | None = None
         self._early = received
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def fileno(self) -> int:
         """For select."""
@@ -209,9 +221,8 @@ def open_terminal(transport: Transport, target: str) -> Terminal:
 
 def run_to_end(terminal: Terminal, stdin: bytes = b"") -> Finished:
     """Feed `stdin`, collect everything, until the command ends."""
-    arrived, unread = _Arrived(), memoryview(stdin)
-    try:
-        is_input_over = False
+    arrived, unread, is_input_over = _Arrived(), memoryview(stdin), False
+    with terminal:
         while True:
             while unread and terminal.has_room:
                 terminal.write(bytes(unread[:INPUT_BYTES]))
@@ -226,8 +237,6 @@ def run_to_end(terminal: Terminal, stdin: bytes = b"") -> Finished:
                 if isinstance(item, Ended):
                     return Finished(item.exit_code, bytes(arrived.stdout), bytes(arrived.stderr))
                 (arrived.stdout if item.channel == STDOUT else arrived.stderr).extend(item.data)
-    finally:
-        terminal.close()
 
 
 def _ended(data: bytes) -> Ended:
