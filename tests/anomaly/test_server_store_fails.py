@@ -1,4 +1,4 @@
-"""The store fails under a running server: what was not durable was never seen, and all else goes on."""
+"""The store fails under a running server: what was not durable was never seen, the rest goes on."""
 
 import time
 from collections.abc import Iterator

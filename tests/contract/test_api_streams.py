@@ -1,8 +1,8 @@
-"""Terminals and logs: frames pass between who asks and the node, unchanged and in both directions."""
+"""Terminals and logs: frames pass between who asks and the node, unchanged, in both directions."""
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +10,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from pathfinder.store.memory import MemoryStore
-from tests.support.running import ADMIN, READER, WAIT_S_MAX, DriverNode, RunningServer, running_server
+from tests.support.running import (
+    ADMIN,
+    READER,
+    WAIT_S_MAX,
+    DriverNode,
+    RunningServer,
+    running_server,
+)
 
 CONTAINERS = "/api/v3/clusters/default/containers"
 SPEC = {"spec": {"image": "busybox"}}
@@ -57,6 +64,12 @@ def bring(server: RunningServer, node: DriverNode, stream_id: str) -> ClientConn
     )
 
 
+def send_all(connection: ClientConnection, chunks: list[bytes]) -> None:
+    """Send all of them, in order."""
+    for chunk in chunks:
+        connection.send(chunk)
+
+
 def asked_for(node: DriverNode) -> Any:
     """The stream that the node is asked to open."""
     while not (reply := node.exchange()).streams:
@@ -91,21 +104,26 @@ def test_terminal_passes_frames_both_ways_and_ends_with_the_exit_code(
 
 
 def test_node_is_told_when_the_asker_has_gone(server: RunningServer, node: DriverNode) -> None:
-    with ask(server, "command=cat") as asker:
-        with bring(server, node, asked_for(node).stream_id) as there:
-            asker.close()
-            with pytest.raises(ConnectionClosed):
-                there.recv(WAIT_S_MAX)
+    with (
+        ask(server, "command=cat") as asker,
+        bring(server, node, asked_for(node).stream_id) as there,
+    ):
+        asker.close()
+        with pytest.raises(ConnectionClosed):
+            there.recv(WAIT_S_MAX)
 
 
-def test_much_output_arrives_whole_and_in_order(server: RunningServer, node: DriverNode) -> None:
+def test_much_output_arrives_whole_and_in_order(
+    server: RunningServer, node: DriverNode, pool: ThreadPoolExecutor
+) -> None:
     chunks = [bytes((1,)) + bytes((number % 251,)) * 30_000 for number in range(300)]
-    with ask(server, "command=cat") as asker:
-        with bring(server, node, asked_for(node).stream_id) as there:
-            with ThreadPoolExecutor(1) as pool:
-                sending: Future[None] = pool.submit(lambda: [there.send(c) for c in chunks] and None)
-                got = [asker.recv(WAIT_S_MAX) for _ in chunks]
-                sending.result()
+    with (
+        ask(server, "command=cat") as asker,
+        bring(server, node, asked_for(node).stream_id) as there,
+    ):
+        sending = pool.submit(send_all, there, chunks)
+        got = [asker.recv(WAIT_S_MAX) for _ in chunks]
+        sending.result()
 
     assert got == chunks
 
@@ -147,9 +165,11 @@ def test_stream_is_opened_once_and_only_by_the_node_that_was_asked(
         stream = asked_for(node)
         with pytest.raises(InvalidStatus, match="404"):
             bring(server, other, stream.stream_id)
-        with bring(server, node, stream.stream_id):
-            with pytest.raises(InvalidStatus, match="404"):
-                bring(server, node, stream.stream_id)
+        with (
+            bring(server, node, stream.stream_id),
+            pytest.raises(InvalidStatus, match="404"),
+        ):
+            bring(server, node, stream.stream_id)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The API v3 for clusters, containers, deployments, images, remotes and tokens, on a real server."""
+"""The API v3 for clusters and what is in them, and for tokens, on a real server."""
 
 from collections.abc import Iterator
 
@@ -182,7 +182,9 @@ def test_explanation_says_why_a_container_is_nowhere(api: Api) -> None:
 
 def test_images_and_remotes_are_made_listed_and_deleted(api: Api) -> None:
     base = "/api/v3/clusters/default"
-    api.put(f"{base}/remotes/hub", {"server": "https://images.example", "protocol": "simplestreams"})
+    api.put(
+        f"{base}/remotes/hub", {"server": "https://images.example", "protocol": "simplestreams"}
+    )
     api.put(f"{base}/images/web", {"alias": "debian/12", "remote": "hub"})
     images = api.get(f"{base}/images")["items"]
     refused = api.call("DELETE", f"{base}/remotes/hub")

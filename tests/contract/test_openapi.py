@@ -57,11 +57,13 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
 
     schemas = document["components"]["schemas"]
 
-    assert {name for ref in references(document) if (name := ref.rsplit("/", 1)[1]) not in schemas} == set()
+    assert {
+        name for ref in references(document) if (name := ref.rsplit("/", 1)[1]) not in schemas
+    } == set()
 
 
 def test_every_parameter_has_a_bound_or_is_a_choice(document: Any) -> None:
-    for path, method, operation in operations(document):
+    for path, _, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             schema = parameter["schema"]
             kinds = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]

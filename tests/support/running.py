@@ -18,6 +18,7 @@ import uvicorn
 from pathfinder.api.app import Application
 from pathfinder.control.access import digest
 from pathfinder.control.commands import Command, CreateToken, PutCluster
+from pathfinder.control.objects import Role
 from pathfinder.server.backend import Server
 from pathfinder.server.clock import MachineClock
 from pathfinder.server.initialise import Foundation
@@ -40,6 +41,7 @@ ADMIN = "pft.admin." + "a" * 40
 APP = "pft.app." + "b" * 40
 READER = "pft.reader." + "c" * 40
 LOOPBACK = Listening(host="127.0.0.1", port=0, certificate=None, key=None)
+NO_SESSION = Session(epoch=0, incarnation="", sequence=0)
 WAIT_S_MAX = 20.0
 ANSWER_S_MAX = 30.0
 
@@ -106,7 +108,7 @@ class DriverNode:
     api: Api
     name: str
     secret: str = "d" * 64
-    session: Session = Session(epoch=0, incarnation="", sequence=0)
+    session: Session = NO_SESSION
     revision: int = 0
     wanted: dict[str, Assignment] = field(default_factory=dict)
 
@@ -121,14 +123,23 @@ class DriverNode:
         self, *, join_token: str = "", cluster_password: str = "", **facts: Any
     ) -> Registration:
         """What this node says when it joins."""
-        has = {"cpu_millis": 8_000, "memory_mib": 16_384, "disk_mib": 100_000}
         return Registration(
             cluster="default",
             node=self.name,
             secret=self.secret,
             join_token=join_token,
             cluster_password=cluster_password,
-            facts=Facts(hostname=self.name, kinds=("system",), images=("busybox",), **has, **facts),
+            facts=Facts(
+                **{
+                    "hostname": self.name,
+                    "kinds": ("system",),
+                    "images": ("busybox",),
+                    "cpu_millis": 8_000,
+                    "memory_mib": 16_384,
+                    "disk_mib": 100_000,
+                    **facts,
+                }
+            ),
         )
 
     def send(self, path: str, message: object) -> Answer:
@@ -213,9 +224,9 @@ def prepare(store: Store, *commands: Command) -> None:
     """Cluster `default` and the tokens ADMIN, APP, READER."""
     foundation = Foundation(store, MachineClock())
     foundation.run(PutCluster("default"))
-    for text, role in ((ADMIN, "admin"), (APP, "app"), (READER, "reader")):
+    tokens: tuple[tuple[str, Role], ...] = ((ADMIN, "admin"), (APP, "app"), (READER, "reader"))
+    for text, role in tokens:
         _, identifier, secret = text.split(".")
-        assert role in ("admin", "app", "reader")
         foundation.run(
             CreateToken(id=identifier, role=role, secret_digest=digest(secret), name=identifier)
         )

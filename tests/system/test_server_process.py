@@ -1,4 +1,4 @@
-"""`pathfinder init` and `pathfinder server` as processes: start, refusals, signals, TLS, full disks."""
+"""`pathfinder init` and `server` as processes: start, refusals, signals, TLS, full disks."""
 
 import os
 import signal
@@ -108,18 +108,19 @@ def test_tls_is_served_with_the_certificate_that_init_made(directory: Path, toke
     key = directory / "tls" / "server.key"
     arguments = ("--tls-cert", certificate, "--tls-key", key)
     context = ssl.create_default_context(cafile=str(certificate))
-    with server_process(directory, token, *arguments) as server:
-        with (
-            socket.create_connection(("127.0.0.1", server.port), ANSWER_S_MAX) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as secured,
-        ):
-            secured.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            answer = b"".join(iter(lambda: secured.recv(4096), b""))
+    with (
+        server_process(directory, token, *arguments) as server,
+        socket.create_connection(("127.0.0.1", server.port), ANSWER_S_MAX) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        secured.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: secured.recv(4096), b""))
 
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_taken_port_is_one_clear_line(directory: Path, token: str) -> None:
+def test_taken_port_is_one_clear_line(directory: Path) -> None:
+    initialised(directory)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         ended = run_program("server", "--data-dir", directory, "--listen", f"127.0.0.1:{port}")

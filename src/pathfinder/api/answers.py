@@ -8,7 +8,6 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from pathfinder.model.errors import (
-    ERRORS,
     Malformed,
     NotFound,
     PathfinderError,
@@ -50,7 +49,13 @@ class Internal(PathfinderError):
     http_status = 500
 
 
-def answer(body: bytes, kind: type[T], *, status: int = 200, etag: int | None = None) -> Response[T]:
+def answer(
+    body: bytes,
+    kind: type[T],  # noqa: ARG001 - tells the type checker what the body is
+    *,
+    status: int = 200,
+    etag: int | None = None,
+) -> Response[T]:
     """JSON that is the encoded form of `kind` already."""
     headers = None if etag is None else {"ETag": f'"{etag}"'}
     made = Response(body, media_type=MediaType.JSON, status_code=status, headers=headers)
@@ -119,6 +124,3 @@ def _what_is_wrong(error: HTTPException) -> str:
             return f"body: {message}" if message != "'data'" else "body: is missing"
         return f"{key}: {message}" if key else message
     return str(error.detail)
-
-
-ERROR_STATUSES: Final = tuple(sorted({kind.http_status for kind in (*ERRORS, MethodNotAllowed)}))

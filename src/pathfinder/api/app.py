@@ -33,7 +33,8 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI says."""
-        if scope["type"] == "http" and scope["path"] == EXCHANGE_PATH and scope["method"] == "POST":
+        raw: Any = scope  # uvicorn gives plain words where the framework's types are enumerations
+        if raw["path"] == EXCHANGE_PATH and raw.get("method") == "POST":
             await self._exchange(scope, receive, send)
         else:
             await self._framework(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Who asks and under which conditions: what most routes need from a request, as two dependencies."""
+"""Who asks and under which conditions: what most routes need, as two dependencies."""
 
 import hashlib
 import re
@@ -33,7 +33,6 @@ class Asking:
         """What the query gives; Forbidden unless the caller may `verb` in the cluster."""
         self.caller.require(verb, cluster)
         return await self.backend.look(query)
-
 
     async def look_freely(self, query: Query[T]) -> T:
         """What the query gives, for queries that show each caller only what he may see."""
@@ -105,6 +104,7 @@ async def asking(request: AnyRequest, backend: FromBackend) -> Asking:
 async def changing(
     request: AnyRequest,
     backend: FromBackend,
+    *,
     dry_run: DryRun = False,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
@@ -115,9 +115,7 @@ async def changing(
     if idempotency_key:
         parts = (request.method, request.url.path, request.url.query, "")
         digest = hashlib.sha256("\n".join(parts).encode() + await request.body()).hexdigest()
-    return Changing(
-        backend, caller, dry_run, _revision(if_match), idempotency_key or "", digest
-    )
+    return Changing(backend, caller, dry_run, _revision(if_match), idempotency_key or "", digest)
 
 
 def _revision(if_match: str | None) -> int | None:

@@ -83,7 +83,7 @@ class ImageSourceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ResourcesBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is reserved, and may be used: `{cpu: 0.5, memory: 512MiB, disk: 4GiB, processes: 200}`."""
+    """What may be used: `{cpu: 0.5, memory: 512MiB, disk: 4GiB, processes: 200}`."""
 
     cpu: int | float | str = 0
     memory: int | str = 0
@@ -108,7 +108,7 @@ class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ContainerBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One container. `kind`, `cluster` and `name` may be repeated, and must be those of the path."""
+    """One container. `kind`, `cluster` and `name`, when given, must be those of the path."""
 
     spec: SpecBody
     labels: Labels | None = None

@@ -57,7 +57,7 @@ class ExchangeRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one exchange, or say in the API's form why not."""
-        status, headers, body = 200, {}, b""
+        status, headers = 200, dict[str, str]()
         try:
             reply = await self._reply(scope, receive)
             body = encode(reply)

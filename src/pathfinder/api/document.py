@@ -51,11 +51,11 @@ ERRORS_OF_CHANGES: Final[Mapping[str, str]] = {
     "507": "The store's disk is full: reads go on, changes are refused until there is room.",
 }
 DESCRIPTION: Final = (
-    "Errors are always `{\"error\": {code, message, hint, retry, details}}`. Lists are pages: pass "
+    'Errors are always `{"error": {code, message, hint, retry, details}}`. Lists are pages: pass '
     "`next` as `after`. Terminals are WebSockets at "
     "`/api/v3/clusters/{cluster}/containers/{name}/exec?command=...&command=...&tty=1`: binary "
     "messages begin with a byte for the channel (0 input, 1 output, 2 errors), text messages are "
-    "`{\"resize\": {columns, rows}}` to, `{\"exit\": code}` or `{\"error\": {...}}` from the server."
+    '`{"resize": {columns, rows}}` to, `{"exit": code}` or `{"error": {...}}` from the server.'
 )
 
 
@@ -180,4 +180,3 @@ def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _header(description: str, kind: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}}
-

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from litestar import Response, get
@@ -37,7 +37,9 @@ LastEventId = Annotated[
     ),
 ]
 Follow = Annotated[bool, QueryParameter(description="A stream of server-sent events.")]
-Limit = Annotated[int, QueryParameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")
+]
 Word = Annotated[str, QueryParameter(max_length=63, description="Only events with this value.")]
 
 
@@ -45,6 +47,7 @@ Word = Annotated[str, QueryParameter(max_length=63, description="Only events wit
 async def list_events(  # noqa: PLR0913 - each is a filter of the list
     request: AnyRequest,
     asking: FromAsking,
+    *,
     since: Since = None,
     last_event_id: LastEventId = None,
     limit: Limit = EVENTS_DEFAULT,
@@ -62,7 +65,9 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     caller.require("read", cluster or (caller.clusters[0] if caller.clusters else ""))
     wants = _filter(caller, cluster, kind, name)
     if not follow and "text/event-stream" not in request.headers.get("accept", ""):
-        return encoded(await asking.look_freely(lambda c, _: queries.events(c, since, limit, wants)))
+        return encoded(
+            await asking.look_freely(lambda c, _: queries.events(c, since, limit, wants))
+        )
     place = _place(since, last_event_id)
     following = await asking.backend.follow(
         wants, lambda c, _: queries.events_after(c, place, wants) if place else []
@@ -70,12 +75,14 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     return _stream(asking.backend, following)
 
 
-def _stream(backend: Backend, following: Following) -> Any:
-    return Stream(
+def _stream(backend: Backend, following: Following) -> Response[queries.EventPage]:
+    """A stream in the place of a page, as the document says."""
+    made: Any = Stream(
         _lines(backend, following),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+    return cast("Response[queries.EventPage]", made)
 
 
 async def _lines(backend: Backend, following: Following) -> AsyncIterator[bytes]:
@@ -110,9 +117,7 @@ def _place(since: int | None, last_event_id: str | None) -> tuple[int, int] | No
     return None if since is None else (since, WHOLE_REVISION)
 
 
-def _filter(
-    caller: Principal, cluster: str, kind: str, name: str
-) -> Callable[[Event], bool]:
+def _filter(caller: Principal, cluster: str, kind: str, name: str) -> Callable[[Event], bool]:
     def wants(event: Event) -> bool:
         where = event.name if event.kind == "cluster" else event.cluster
         return (

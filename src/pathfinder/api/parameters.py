@@ -13,11 +13,15 @@ SELECTOR_LENGTH_MAX = 4_096
 
 ClusterName = Annotated[
     str,
-    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The cluster's name."),
+    PathParameter(
+        max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The cluster's name."
+    ),
 ]
 ThingName = Annotated[
     str,
-    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The thing's name."),
+    PathParameter(
+        max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The thing's name."
+    ),
 ]
 # What nodes have in their local stores may have been named by anybody.
 ImageName = Annotated[
@@ -28,7 +32,8 @@ TokenId = Annotated[
     PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The identifier."),
 ]
 After = Annotated[
-    str, QueryParameter(max_length=256, description="`next` of the page before; empty: the first page.")
+    str,
+    QueryParameter(max_length=256, description="`next` of the page before; empty: the first page."),
 ]
 Limit = Annotated[
     int, QueryParameter(ge=1, le=ITEMS_MAX, description="How many items a page has at most.")

@@ -18,7 +18,7 @@ class Pipe(Protocol):
     """One end of a stream between who asked for it and a node."""
 
     async def send(self, frame: Frame) -> bool:
-        """Pass a frame on when the other end has room; False when there is no other end any more."""
+        """Pass a frame on when the other end has room; False when there is none any more."""
 
     async def receive(self) -> Frame | None:
         """The next frame from the other end; None when it has closed and all is delivered."""

@@ -114,7 +114,11 @@ async def change_node(
 
 @delete(f"{CLUSTER}/nodes/{{name:str}}", status_code=200, tags=["nodes"])
 async def delete_node(
-    cluster: given.ClusterName, name: given.ThingName, changing: FromChanging, force: Force = False
+    cluster: given.ClusterName,
+    name: given.ThingName,
+    changing: FromChanging,
+    *,
+    force: Force = False,
 ) -> Response[views.NodeView | Plan]:
     """Forget a node that has nothing. `force`: a person confirms that the machine is dead."""
     command = commands.Delete("node", cluster, name, force)
@@ -141,9 +145,7 @@ async def get_deployment(
     cluster: given.ClusterName, name: given.ThingName, asking: FromAsking
 ) -> Response[views.DeploymentView]:
     """One deployment."""
-    view = await asking.look(
-        lambda c, _: queries.one_deployment(c, cluster, name), cluster=cluster
-    )
+    view = await asking.look(lambda c, _: queries.one_deployment(c, cluster, name), cluster=cluster)
     return encoded(view, etag=view.revision)
 
 
@@ -184,6 +186,7 @@ async def scale_deployment(
 async def list_containers(  # noqa: PLR0913 - each is a filter of the list
     cluster: given.ClusterName,
     asking: FromAsking,
+    *,
     after: given.After = "",
     limit: given.Limit = given.LIMIT_DEFAULT,
     selector: given.Selector = "",
@@ -208,9 +211,7 @@ async def get_container(
     cluster: given.ClusterName, name: given.ThingName, asking: FromAsking
 ) -> Response[views.ContainerView]:
     """One container."""
-    view = await asking.look(
-        lambda c, _: queries.one_container(c, cluster, name), cluster=cluster
-    )
+    view = await asking.look(lambda c, _: queries.one_container(c, cluster, name), cluster=cluster)
     return encoded(view, etag=view.revision)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from litestar import Response, WebSocket, get, websocket
 from litestar.exceptions import WebSocketDisconnect
@@ -31,7 +31,8 @@ SIZE_MAX: Final = 10_000
 AnySocket = WebSocket[Any, Any, Any]
 Follow = Annotated[bool, QueryParameter(description="Go on with what is written from now on.")]
 Tail = Annotated[
-    int | None, QueryParameter(ge=0, le=TAIL_MAX, description="Only so many lines of what there is.")
+    int | None,
+    QueryParameter(ge=0, le=TAIL_MAX, description="Only so many lines of what there is."),
 ]
 
 StreamId = Annotated[str, PathParameter(max_length=64)]
@@ -42,6 +43,7 @@ async def container_logs(
     cluster: given.ClusterName,
     name: given.ThingName,
     asking: FromAsking,
+    *,
     follow: Follow = False,
     tail: Tail = None,
 ) -> Response[str]:
@@ -56,7 +58,7 @@ async def container_logs(
         pipe.close()
         raise error
     made: Any = Stream(_text(pipe, first), media_type="text/plain; charset=utf-8")
-    return made  # type: ignore[no-any-return] # Stream is documented as the text that it carries
+    return cast("Response[str]", made)
 
 
 @websocket("/api/v3/clusters/{cluster:str}/containers/{name:str}/exec")

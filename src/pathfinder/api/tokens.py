@@ -19,8 +19,8 @@ from pathfinder.control.commands import CreateToken
 from pathfinder.control.views import Plan
 from pathfinder.model.errors import Conflict
 
-# Makes the secret of a request that carries an idempotency key: repeated, it gets the same one. Ends
-# with the process, so that nothing on disk can make secrets.
+# Makes the secret of a request that carries an idempotency key: repeated, it gets the same one.
+# Ends with the process, so that nothing on disk can make secrets.
 _KEY: Final = secrets.token_bytes(32)
 
 
@@ -102,7 +102,9 @@ async def create_token(
 
 @post("/api/v3/clusters/{cluster:str}/join-tokens", tags=["tokens"])
 async def create_join_token(
-    cluster: given.ClusterName, changing: FromChanging, data: JSONBody[bodies.JoinTokenBody | None] = None
+    cluster: given.ClusterName,
+    changing: FromChanging,
+    data: JSONBody[bodies.JoinTokenBody | None] = None,
 ) -> Response[NewJoinToken | Plan]:
     """Make what one node joins with, once."""
     asked = data or bodies.JoinTokenBody()
@@ -149,7 +151,7 @@ def _mint(changing: Changing) -> tuple[str, str]:
 def _made(body: bytes, identifier: str) -> views.TokenView:
     made = msgspec.json.decode(body, type=views.TokenView)
     if made.id != identifier:
-        # The same request, answered by an earlier life of this server: its secret is not known here.
+        # Answered by an earlier life of this server: the secret is not known here.
         raise Conflict(
             f"the token {made.id} was made by this request before the server restarted",
             hint=f"its secret is not kept: revoke it (pfi delete token {made.id}) and make another",

@@ -1,6 +1,6 @@
 """The server's own certificate: made at `init`, and its key's digest, which nodes pin."""
 
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import socket
@@ -27,7 +27,7 @@ def make_certificate(directory: DataDirectory) -> bool:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Pathfinder")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     names = [x509.DNSName(each) for each in sorted({"localhost", socket.gethostname()})]
     addresses = [x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1")]
     certificate = (
@@ -36,8 +36,8 @@ def make_certificate(directory: DataDirectory) -> bool:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())

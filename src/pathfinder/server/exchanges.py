@@ -44,9 +44,7 @@ class Exchanges:
         if not self._is_open:
             return self._leader.controller.nothing(exchange)
         if self._leader.is_durable:
-            reply = self._leader.controller.answer(
-                node_key, exchange, self._take_streams(node_key)
-            )
+            reply = self._leader.controller.answer(node_key, exchange, self._take_streams(node_key))
             if reply is not None:
                 return reply
         else:
@@ -55,7 +53,7 @@ class Exchanges:
         return await self._park(node_key, exchange)
 
     def ask_for_stream(self, node_key: str, stream: StreamRequest) -> None:
-        """Have the node open a stream, with the answer to its parked exchange or its next; TooBusy."""
+        """Have the node open a stream, told with its parked exchange or its next; TooBusy."""
         waiting = self._streams.setdefault(node_key, deque())
         if len(waiting) >= STREAMS_WAITING_MAX:
             raise TooBusy(f"{STREAMS_WAITING_MAX} streams wait for this node already")

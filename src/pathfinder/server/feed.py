@@ -1,4 +1,4 @@
-"""Events on their way to those who follow them; a follower that is too slow is told to come again."""
+"""Events on their way to those who follow them; who is too slow is told to come again."""
 
 import asyncio
 from collections import deque

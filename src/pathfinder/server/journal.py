@@ -14,7 +14,7 @@ from pathfinder.store.port import GENESIS, Store, StoreFailure
 
 T = TypeVar("T")
 HOUR_MS: Final = 3_600_000
-# After a failed snapshot (no room, mostly) this many further attempts to write pass before the next.
+# From one snapshot to the next: where there is no room for one, trying is not free either.
 SNAPSHOT_PAUSE_MS: Final = 30_000
 
 

@@ -29,7 +29,9 @@ LOOKS_MAX: Final = 4_096  # questions that wait for a record to be on disk
 GROUP_COMMANDS_MAX: Final = 512
 GROUP_EDITS_MAX: Final = 20_000
 TICK_S: Final = 0.5
-LEAP_MAX: Final = 1 << 20  # epochs; a node that claims more than this to have passed is not believed
+LEAP_MAX: Final = (
+    1 << 20
+)  # epochs; a node that claims more than this to have passed is not believed
 RELEAD_PAUSE_MS: Final = 60_000
 BUGS: Final = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 BUSY_HINT: Final = "try again in a moment"
@@ -65,7 +67,9 @@ class _Group:
     """What becomes durable together, and the answers that wait for it."""
 
     changes: list[Change] = field(default_factory=list)
-    answers: list[tuple[asyncio.Future[bytes], bytes]] = field(default_factory=list)
+    answers: list[tuple[asyncio.Future[bytes], bytes | PathfinderError]] = field(
+        default_factory=list
+    )
     edits: int = 0
 
     def add(self, change: Change) -> None:
@@ -233,7 +237,11 @@ class Leader:
             return  # who asked has gone
         try:
             outcome = self.controller.execute(asked.request, self._clock.now())
-        except (PathfinderError, *BUGS) as error:
+        except PathfinderError as error:
+            # Said with the group's answers: what it was refused for may not be durable yet.
+            self._group.answers.append((asked.answer, error))
+            return
+        except BUGS as error:
             # Its edits were taken back, so that a command which meets a bug harms no other.
             asked.answer.set_exception(error)
             return

@@ -177,7 +177,7 @@ def _journal_verify(given: argparse.Namespace) -> int:
     return verify(Path(given.data_dir))
 
 
-def _version(given: argparse.Namespace) -> int:
+def _version(_: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     print(f"pathfinder {version('pathfinder-cm')}")

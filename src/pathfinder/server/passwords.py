@@ -1,4 +1,4 @@
-"""Cluster passwords: argon2id, two at a time, and not as fast as somebody who guesses would like."""
+"""Cluster passwords: argon2id, two at a time, slower than somebody who guesses would like."""
 
 import asyncio
 from collections.abc import Callable
@@ -61,7 +61,9 @@ class Passwords:
         now_ms = self._clock.now().uptime_ms
         if len(self._attempts) >= PEERS_MAX:
             self._attempts = {
-                key: times for key, times in self._attempts.items() if now_ms - times[-1] < MINUTE_MS
+                key: times
+                for key, times in self._attempts.items()
+                if now_ms - times[-1] < MINUTE_MS
             }
         recent = [at for at in self._attempts.get(peer, ()) if now_ms - at < MINUTE_MS]
         if len(recent) >= ATTEMPTS_MAX:

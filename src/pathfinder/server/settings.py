@@ -57,7 +57,7 @@ OTHERS: Final = frozenset({"PATHFINDER_DATA_DIR", "PATHFINDER_LOG"})
 
 
 def read_settings(environment: Mapping[str, str]) -> dict[str, int]:
-    """The value of each setting; SettingWrong for one that is misspelt, no number or out of bounds."""
+    """The value of each; SettingWrong for one that is misspelt, no number or out of bounds."""
     known = {setting.name: setting for setting in SETTINGS}
     values = {setting.name: setting.usual for setting in SETTINGS}
     for name, text in environment.items():
