@@ -53,7 +53,8 @@ MUTANTS = (
     Mutant(
         name="a_restored_server_does_not_notice",
         file="control/reports.py",
-        old="    return session.epoch > life.epoch or same_epoch or _comes_from_the_future(life, request)",
+        old="    return session.epoch > life.epoch or same_epoch or "
+        "_comes_from_the_future(life, request)",
         new="    return False and same_epoch",
     ),
     Mutant(
