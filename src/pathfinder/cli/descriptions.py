@@ -45,12 +45,14 @@ def description(
     return lines
 
 
-def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
+def explanation_lines(
+    item: Item, explanation: Mapping[str, Any], placed_because: str = ""
+) -> list[str]:
     """Why a container is where it is, or nowhere, and what would help."""
     told = explanation.get("explanation") or explanation
     where = f"on {item['node']}" if item.get("node") else "on no node"
     lines = [f"{CONTAINER.name}/{item['name']} is {toned(item['phase'])} {where}"]
-    text = told.get("text") or explanation.get("why") or item.get("why")
+    text = told.get("text") or explanation.get("why") or item.get("why") or placed_because
     if text:
         lines.append(f"because: {safe(str(text))}")
     rows = [[f"{reason['count']}x", safe(reason["text"])] for reason in told.get("reasons") or ()]
@@ -110,7 +112,7 @@ def _label(key: object) -> str:
 
 def _entry(entry: object) -> str:
     if isinstance(entry, Mapping):
-        return " ".join(f"{key} {value}" for key, value in entry.items())
+        return ", ".join(f"{_label(key)} {_amount(str(key), part)}" for key, part in entry.items())
     return safe(str(entry))
 
 

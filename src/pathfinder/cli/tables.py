@@ -108,6 +108,11 @@ def _flag(key: str) -> Callable[[Item, int], str]:
     return lambda item, _: "yes" if item.get(key) else "no"
 
 
+def _runtime(item: Item, _: int) -> str:
+    facts = item.get("facts") or {}
+    return f"{facts.get('runtime', '')} {facts.get('runtime_version', '')}".strip()
+
+
 def _fact(key: str) -> Callable[[Item, int], str]:
     return lambda item, _: str((item.get("facts") or {}).get(key, ""))
 
@@ -136,7 +141,7 @@ COLUMNS: Final[Mapping[str, Sequence[Column]]] = {
         Column("MEMORY", _share("memory_mib", size_text)),
         Column("DISK", _share("disk_mib", size_text)),
         field("ADDRESS", "address", wide=True),
-        Column("RUNTIME", _fact("runtime_version"), wide=True),
+        Column("RUNTIME", _runtime, wide=True),
         Column("KERNEL", _fact("kernel"), wide=True),
         Column("HEARD", _heard, wide=True),
         AGE,

@@ -51,7 +51,9 @@ def condition(text: str, kind: Kind) -> str:
 def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
     """How far it is. `item`: None when there is nothing with this name."""
     if item is None:
-        return Progress(is_done=wanted == DELETED, text="not there")
+        return Progress(
+            is_done=wanted == DELETED, text="gone" if wanted == DELETED else "not there"
+        )
     state = _state(kind, item)
     hint = str(item.get("hint") or "") or _remedy(item)
     if wanted == READY:
@@ -72,10 +74,8 @@ def _is_ready(kind: Kind, item: Item) -> bool:
 
 def _state(kind: Kind, item: Item) -> str:
     if kind is DEPLOYMENT:
-        ready, updated, replicas = (item.get(key, 0) for key in ("ready", "updated", "replicas"))
-        text = f"{ready}/{replicas} ready, {updated} up to date"
-        why = item.get("blocked") or item.get("progress")
-        return f"{text}: {why}" if why and not _is_ready(kind, item) else text
+        text = str(item.get("progress") or f"{item.get('ready', 0)} ready")
+        return f"{text}: {item['blocked']}" if item.get("blocked") else text
     if kind is NODE:
         return str(item.get("status"))
     if kind is CONTAINER:

@@ -22,4 +22,7 @@ def command(session: Session, name: str) -> None:
         print_answer(session, explanation)
         return
     item = session.client.get(CONTAINER, name)
-    print_answer(session, explanation, *explanation_lines(item, explanation))
+    events = session.client.events(kind=CONTAINER.name, name=name, cluster=session.cluster)
+    reasons = [event.get("why", "") for event in events if event.get("action") == "scheduled"]
+    because = reasons[-1] if reasons else ""
+    print_answer(session, explanation, *explanation_lines(item, explanation, because))
