@@ -20,7 +20,8 @@ class AgentProcess:
         with output.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pathfinder.agent.main", *arguments],
-                env={**os.environ, **environment},
+                # As installed: compiled once, not anew (and in memory) at each start.
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
                 stdout=file,
                 stderr=file,
                 start_new_session=True,

@@ -26,13 +26,32 @@ from pathfinder.runtimes.port import Runtime
 
 CHECKPOINT_FILE: Final = "checkpoint.json"
 SECRET_FILE_BYTES_MAX: Final = 4096
+# One heap for all threads (0.6 MB), and memory that is free goes back to the kernel soon (0.2 MB).
+LEAN: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TOP_PAD_": "1024",
+    "MALLOC_TRIM_THRESHOLD_": "1024",
+    "MALLOC_MMAP_THRESHOLD_": "16384",
+}
 USAGE: Final = 2
 BUG: Final = 70
 
 
 def main() -> None:
     """The program's entry."""
+    begin_afresh()
     sys.exit(run(sys.argv[1:]))
+
+
+def begin_afresh() -> None:
+    """Replace this process by a leaner one with the same arguments, once (0.1 s).
+
+    The C library reads its variables when a process begins. What compiling modules took in the
+    first life, up to 4 MB of the agent's 22, is given back as well.
+    """
+    if not LEAN.keys() <= os.environ.keys():
+        os.environ.update({**LEAN, **os.environ})
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
 
 def run(arguments: list[str]) -> int:
