@@ -120,10 +120,8 @@ MUTANTS = (
     Mutant(
         name="the_agent_forgets_to_look_after_an_unknown_outcome",
         file="agent/core.py",
-        old="        # Whether unknown or refused half-way: look before acting again, after a pause that also\n"
-        "        # gives what is still under way the time to happen.\n"
-        "        slot.certain = False\n",
-        new="",
+        old="gives what is still under way the time to happen.\n        slot.certain = False\n",
+        new="gives what is still under way the time to happen.\n",
     ),
     Mutant(
         name="the_agent_touches_what_is_not_ours",

@@ -60,16 +60,29 @@ class Platform:
     def kill_server(self) -> None:
         """`kill -9`."""
         assert self.server is not None
-        self.server = _killed(self.server)
+        _kill(self.server)
+        self.server = None
 
     def kill_agent(self) -> None:
         """`kill -9`."""
         assert self.agent is not None
-        self.agent = _killed(self.agent)
+        _kill(self.agent)
+        self.agent = None
 
-    def kill_daemon(self) -> None:
-        """`kill -9`; containers run on."""
+    def restart_server(self) -> None:
+        """`kill -9`, and another one."""
+        self.kill_server()
+        self.start_server()
+
+    def restart_agent(self) -> None:
+        """`kill -9`, and another one."""
+        self.kill_agent()
+        self.start_agent()
+
+    def restart_daemon(self) -> None:
+        """`kill -9`, and another one; containers run on."""
         self.lxd.kill()
+        self.lxd.start()
 
     def client(self) -> Client:
         """A client with the administrator's token."""
@@ -135,7 +148,7 @@ def running_platform(directory: Path, lxd: PrivateLxd) -> Iterator[Platform]:
     finally:
         for process in (platform.agent, platform.server):
             if process is not None:
-                _killed(process)
+                _kill(process)
         lxd.remove_instances()
 
 
@@ -154,6 +167,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _killed(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait(START_S_MAX)

@@ -157,11 +157,7 @@ def _twenty_at_once(platform: Platform) -> None:
 
 
 def _churn_with_kills(platform: Platform, churn: Churn, luck: random.Random) -> None:
-    restarts: list[Callable[[], None]] = [
-        lambda: (platform.kill_server(), platform.start_server())[0],
-        lambda: (platform.kill_agent(), platform.start_agent())[0],
-        lambda: (platform.kill_daemon(), platform.lxd.start())[0],
-    ]
+    restarts = [platform.restart_server, platform.restart_agent, platform.restart_daemon]
     kills = restarts * KILLS_EACH
     luck.shuffle(kills)
     moments = sorted(luck.sample(range(5, CHANGES - 5), len(kills)))

@@ -11,7 +11,7 @@ import msgspec
 
 from pathfinder.control import handlers, plans, replies, reports
 from pathfinder.control.commands import Apply, Moment, PutCluster, Register, Request
-from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife
+from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
 from pathfinder.control.objects import Answered, Deployment, Node, Thing
 from pathfinder.control.placing import view_for_scheduler
 from pathfinder.control.settling import settle
@@ -290,11 +290,10 @@ class Controller:
             if node is not None and status != life.status:
                 self._set_status(tx, node, status)
 
-    def _set_status(self, tx: Transaction, node: Node, status: str) -> None:
+    def _set_status(self, tx: Transaction, node: Node, status: NodeStatus) -> None:
         life: NodeLife = self.life.node(node.key)
         before = life.status
-        assert status in ("new", "ready", "suspect", "lost")
-        life.status = status  # type: ignore[assignment]
+        life.status = status
         self._see(node)
         if status == "lost" or before == "lost" or (before == "new" and status == "ready"):
             tx.event(status, kind="node", cluster=node.cluster, name=node.name)
