@@ -100,7 +100,7 @@ class AgentCore:
         self._is_complete = False
         self._effect_id = 0
         self._event = 0
-        self._in_hand: dict[int, Effect] = {}
+        self.in_hand: dict[int, Effect] = {}
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
@@ -138,7 +138,7 @@ class AgentCore:
 
     def on_finished(self, now_ms: int, effect: Effect, result: Result) -> None:
         """An effect has ended, well or not."""
-        del self._in_hand[effect.id]
+        del self.in_hand[effect.id]
         self._event += 1
         match effect:
             case OpenStream():
@@ -436,7 +436,7 @@ class AgentCore:
     def _room(self) -> Room:
         settings = self.settings
         return Room(
-            self._in_hand.values(),
+            self.in_hand.values(),
             calls=settings.calls_max,
             makes=settings.makes_max,
             removals=settings.removals_max,
@@ -470,11 +470,11 @@ class AgentCore:
         return self._effect_id
 
     def _take(self, effect: Effect) -> Effect:
-        self._in_hand[effect.id] = effect
+        self.in_hand[effect.id] = effect
         return effect
 
     def _is_listing(self) -> bool:
-        return any(isinstance(effect, ListAll) for effect in self._in_hand.values())
+        return any(isinstance(effect, ListAll) for effect in self.in_hand.values())
 
     def _is_list_due(self, now_ms: int) -> bool:
         return self._list_ms is not None and self._list_ms <= now_ms and not self._is_listing()

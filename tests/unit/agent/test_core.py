@@ -1,0 +1,378 @@
+"""What the core does in the situations that a node meets; the property test does the rest."""
+
+from dataclasses import replace
+
+import pytest
+
+from pathfinder.agent.core import AgentCore, CoreSettings
+from pathfinder.agent.effects import (
+    Create,
+    Done,
+    Effect,
+    Failed,
+    Inspect,
+    Inspected,
+    ListAll,
+    Listed,
+    OpenStream,
+    Remove,
+    Start,
+    Stop,
+)
+from pathfinder.runtimes.port import Change, Instance, Labels, State
+from pathfinder.wire.messages import (
+    Assignment,
+    Exchange,
+    Facts,
+    Holding,
+    Reply,
+    Session,
+    StreamRequest,
+)
+
+SPEC = {"image": {"alias": "busybox"}}
+
+
+def wish(slot: str, generation: int = 1, *, hold: bool = False) -> Assignment:
+    """A busybox."""
+    return Assignment(slot=slot, generation=generation, digest="d", spec=SPEC, hold=hold)
+
+
+def instance(
+    name: str, generation: int = 1, state: State = "running", *, cluster: str = "west"
+) -> Instance:
+    """What Pathfinder has made."""
+    labels = Labels(cluster=cluster, slot=name, generation=generation, digest="d")
+    return Instance(name=name, labels=labels, state=state)
+
+
+class Node:
+    """A core, and somebody who answers it."""
+
+    def __init__(self, *there: Instance, settings: CoreSettings | None = None) -> None:
+        self.core = AgentCore("west", "n1", settings=settings)
+        self.now_ms = 1_000
+        self.revision = 0
+        (listing,) = self.effects()
+        self.core.on_finished(self.now_ms, listing, Listed(instances=there))
+        self.say_hello()
+
+    def say_hello(self) -> None:
+        """The server gives the first session."""
+        hello = Reply(session=Session(epoch=1, incarnation="a", sequence=0), sent_ms=0, kind="hello")
+        self.core.on_reply(self.now_ms, self.exchange().session.sequence, hello)
+
+    def effects(self) -> list[Effect]:
+        return self.core.effects(self.now_ms)
+
+    def exchange(self) -> Exchange:
+        """The next exchange, however long it takes."""
+        for _ in range(10):
+            self.core.effects(self.now_ms)
+            exchange = self.core.request(self.now_ms)
+            if exchange is not None:
+                return exchange
+            self.now_ms = max(self.now_ms + 1, self.core.wake_ms(self.now_ms))
+        raise AssertionError("no exchange left")
+
+    def want(
+        self, *assignments: Assignment, streams: tuple[StreamRequest, ...] = ()
+    ) -> list[Effect]:
+        """One exchange, answered with exactly these; what the core does then."""
+        self.revision += 1
+        exchange = self.exchange()
+        reply = Reply(
+            session=exchange.session,
+            sent_ms=exchange.sent_ms,
+            kind="complete",
+            lease_ms=10_000,
+            revision=self.revision,
+            assignments=assignments,
+            streams=streams,
+        )
+        self.core.on_reply(self.now_ms, exchange.session.sequence, reply)
+        return self.effects()
+
+    def finish(self, effect: Effect, result: Failed | Done | Inspected | None = None) -> list[Effect]:
+        """The effect ends; what the core does then."""
+        self.core.on_finished(self.now_ms, effect, result or Done())
+        return self.effects()
+
+    def later(self, pause_ms: int) -> list[Effect]:
+        """Time passes; what the core does then."""
+        self.now_ms += pause_ms
+        return self.effects()
+
+    def holding(self) -> tuple[Holding, ...]:
+        return self.core.holding(self.now_ms)
+
+
+def test_first_comes_the_list_and_nothing_before_it() -> None:
+    core = AgentCore("west", "n1")
+
+    effects = core.effects(0)
+
+    assert [type(effect) for effect in effects] == [ListAll]
+    assert core.effects(0) == []
+
+
+def test_assigned_container_is_created_then_started_without_looking_between() -> None:
+    node = Node()
+
+    (create,) = node.want(wish("web-01"))
+    (start,) = node.finish(create)
+    looks = node.finish(start)
+
+    assert isinstance(create, Create)
+    assert isinstance(start, Start)
+    assert looks == []
+    assert [held.phase for held in node.holding()] == ["running"]
+
+
+def test_running_is_reported_at_once_and_the_address_when_it_is_there() -> None:
+    node = Node()
+    (create,) = node.want(wish("web-01"))
+    node.core.request(node.now_ms)
+    (start,) = node.finish(create)
+    node.finish(start)
+
+    said = node.core.request(node.now_ms)
+    (look,) = node.later(50)
+    running = replace(instance("web-01"), addresses=("10.0.0.7",), started_ms=5)
+    node.finish(look, Inspected(instance=running))
+
+    assert said is not None
+    assert [held.phase for held in said.holding] == ["running"]
+    assert node.holding()[0].addresses == ("10.0.0.7",)
+
+
+def test_gaps_between_looks_grow_while_there_is_no_address() -> None:
+    node = Node()
+    (create,) = node.want(wish("web-01"))
+    (start,) = node.finish(create)
+    node.finish(start)
+    gaps = []
+    for _ in range(12):
+        began_ms, looks = node.now_ms, []
+        while not looks:
+            node.now_ms = max(node.now_ms + 1, node.core.wake_ms(node.now_ms))
+            looks = [e for e in node.effects() if isinstance(e, Inspect)]
+            node.core.request(node.now_ms)
+        gaps.append(node.now_ms - began_ms)
+        node.finish(looks[0], Inspected(instance=instance("web-01")))
+
+    assert gaps[:5] == [50, 100, 200, 400, 800]
+    assert max(gaps) <= 30_000
+
+
+def test_unwanted_container_is_stopped_then_removed_once_the_server_has_heard_of_it() -> None:
+    node = Node(instance("old-01"))
+
+    (stop,) = node.want()
+    (remove,) = node.finish(stop)
+    node.finish(remove)
+
+    assert isinstance(stop, Stop)
+    assert isinstance(remove, Remove)
+    assert node.holding() == ()
+
+
+def test_late_made_container_is_reported_before_it_is_removed() -> None:
+    node = Node()
+    node.want()
+    node.core.on_change(node.now_ms, Change(name="late-01"))
+    (look,) = node.effects()
+
+    at_once = node.finish(look, Inspected(instance=instance("late-01")))
+    (stop,) = node.want()
+
+    assert [e for e in at_once if not isinstance(e, Inspect)] == []
+    assert isinstance(stop, Stop)
+
+
+def test_nothing_is_removed_before_the_first_answer_of_this_life() -> None:
+    node = Node(instance("old-01"))
+
+    effects = node.later(50_000)
+
+    assert [e for e in effects if not isinstance(e, Inspect)] == []
+    assert [held.phase for held in node.holding()] == ["running"]
+
+
+def test_hold_leaves_whatever_is_there() -> None:
+    node = Node(instance("kept-01", 3), instance("kept-02", 1, "stopped"))
+
+    effects = node.want(wish("kept-01", 9, hold=True), wish("kept-02", 1, hold=True))
+
+    assert [e for e in effects if not isinstance(e, Inspect)] == []
+    assert [(h.generation, h.phase) for h in node.holding()] == [(3, "running"), (1, "stopped")]
+
+
+def test_another_generation_is_removed_first_and_both_are_told() -> None:
+    node = Node(instance("web-01", 1))
+
+    (stop,) = node.want(wish("web-01", 2))
+    told = [(held.generation, held.phase) for held in node.holding()]
+    (remove,) = node.finish(stop)
+    (create,) = node.finish(remove)
+
+    assert told == [(1, "removing"), (2, "waiting")]
+    assert isinstance(create, Create)
+    assert create.wish.labels.generation == 2
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        Instance(name="web-01", labels=None, state="running"),
+        instance("web-01", cluster="east"),
+        replace(instance("web-02"), name="web-01"),
+    ],
+    ids=["unlabelled", "another cluster's", "a copy made by hand"],
+)
+def test_name_that_is_occupied_is_a_failure_and_is_not_touched(there: Instance) -> None:
+    node = Node(there)
+
+    (create,) = node.want(wish("web-01"))
+    node.finish(create, Failed(code="name_occupied", message="taken"))
+    (look,) = node.later(1_000)
+    effects = node.finish(look, Inspected(instance=there))
+
+    assert isinstance(look, Inspect)
+    assert effects == []
+    assert [(h.phase, h.error_code) for h in node.holding()] == [("failed", "name_occupied")]
+
+
+def test_failure_is_told_with_its_hint_and_tried_again_after_a_growing_pause() -> None:
+    node = Node()
+    (create,) = node.want(wish("web-01"))
+    pauses = []
+    for _ in range(9):
+        assert isinstance(create, Create)
+        node.finish(create, Failed(code="image_missing", message="no image", hint="pfi images"))
+        (held,) = node.holding()
+        pauses.append(held.retry_ms)
+        (look,) = [e for e in node.later(held.retry_ms) if isinstance(e, Inspect)]
+        (create,) = node.finish(look, Inspected(instance=None))
+
+    assert (held.phase, held.error_code, held.hint) == ("failed", "image_missing", "pfi images")
+    assert 500 <= pauses[0] < 1_000
+    assert pauses[1] > pauses[0]
+    assert pauses[-1] == 60_000
+
+
+def test_unknown_outcome_is_held_and_looked_at_before_anything_else() -> None:
+    node = Node()
+    (create,) = node.want(wish("web-01"))
+
+    node.finish(create, Failed(code="outcome_unknown", message="no answer"))
+    told = [held.phase for held in node.holding()]
+    (look,) = node.later(1_000)
+    (start,) = node.finish(look, Inspected(instance=instance("web-01", state="created")))
+
+    assert told == ["unknown"]
+    assert isinstance(look, Inspect)
+    assert isinstance(start, Start)
+
+
+def test_unknown_outcome_is_held_even_when_it_is_not_wanted_any_more() -> None:
+    node = Node()
+    (create,) = node.want(wish("web-01"))
+    node.finish(create, Failed(code="outcome_unknown", message="no answer"))
+
+    node.want()
+
+    assert [held.slot for held in node.holding()] == ["web-01"]
+
+
+def test_container_that_died_after_a_while_is_started_at_once_and_counted() -> None:
+    node = Node(instance("web-01"))
+    node.want(wish("web-01"))
+    node.later(20_000)
+    for effect in node.effects():
+        node.finish(effect)
+    node.core.on_change(node.now_ms, Change(name="web-01"))
+    looks = [e for e in node.later(50) if isinstance(e, Inspect)]
+    looks = looks or [e for e in node.core.in_hand.values() if isinstance(e, Inspect)]
+
+    (start,) = node.finish(looks[0], Inspected(instance=instance("web-01", state="stopped")))
+    node.finish(start)
+
+    assert isinstance(start, Start)
+    assert node.holding()[0].restarts == 1
+
+
+def test_silent_daemon_is_reported_and_nothing_is_tried_until_it_lists_again() -> None:
+    node = Node(instance("web-01"))
+    node.want(wish("web-01"), wish("web-02"))
+
+    node.core.on_runtime_down(node.now_ms, "connection refused")
+    said = node.exchange()
+    (listing,) = [e for e in node.later(20_000) if not isinstance(e, Inspect)]
+
+    assert (said.complete, said.runtime_error) == (False, "connection refused")
+    assert {held.slot for held in said.holding} == {"web-01", "web-02"}
+    assert isinstance(listing, ListAll)
+
+
+def test_calls_in_hand_are_bounded_and_slow_removals_leave_room() -> None:
+    bounds = CoreSettings(calls_max=4, makes_max=3, removals_max=2)
+    surplus = tuple(instance(f"old-{number:02}") for number in range(9))
+    node = Node(*surplus, settings=bounds)
+    for look in [e for e in node.effects() if isinstance(e, Inspect)]:
+        node.finish(look, Inspected(instance=instance(look.slot)))
+
+    effects = node.want(*(wish(f"new-{number:02}") for number in range(9)))
+    in_hand = node.core.in_hand.values()
+
+    assert effects
+    assert len(in_hand) <= 4
+    assert sum(isinstance(e, (Stop, Remove)) for e in in_hand) <= 2
+
+
+def test_definition_that_cannot_be_understood_is_a_failure_of_that_slot_alone() -> None:
+    node = Node()
+    odd = Assignment(slot="odd-01", generation=1, digest="d", spec={"kind": "unikernel"})
+
+    effects = node.want(odd, wish("web-01"))
+
+    assert [e.slot for e in effects if isinstance(e, Create)] == ["web-01"]
+    assert {h.slot: h.error_code for h in node.holding()}["odd-01"] == "definition_wrong"
+
+
+def test_facts_go_with_the_first_exchange_of_a_session_until_they_are_heard() -> None:
+    node = Node()
+    node.core.on_facts(node.now_ms, Facts(hostname="n1"))
+
+    first = node.exchange()
+    node.core.on_unreachable(node.now_ms, first.session.sequence)
+    second = node.exchange()
+    node.core.on_reply(
+        node.now_ms,
+        second.session.sequence,
+        Reply(session=second.session, sent_ms=0, kind="nothing", lease_ms=1),
+    )
+    third = node.exchange()
+
+    assert first.facts == second.facts == Facts(hostname="n1")
+    assert third.facts is None
+
+
+def test_lease_ends_by_the_clock_and_wakes_the_node() -> None:
+    node = Node()
+    node.want()
+    until_ms = node.core.checkpoint().lease_until_ms
+
+    assert node.core.lease_valid(until_ms - 1)
+    assert not node.core.lease_valid(until_ms)
+    assert node.core.wake_ms(until_ms - 1) <= until_ms
+
+
+def test_stream_is_opened_when_the_server_asks() -> None:
+    node = Node()
+    request = StreamRequest(stream_id="s1", slot="web-01", what="logs")
+
+    (effect,) = node.want(streams=(request,))
+
+    assert isinstance(effect, OpenStream)
+    assert effect.request == request
