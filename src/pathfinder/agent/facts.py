@@ -52,7 +52,7 @@ def node_facts(runtime: RuntimeFacts | None, address: str, root: str = "") -> Fa
         machine_id=read_text(f"{root}/etc/machine-id"),
         boot_id=boot_id(root),
         cpu_millis=(capacity.cpu_millis if capacity else 0) or 1000 * cpu_count(),
-        memory_mib=(capacity.memory_mib if capacity else 0) or memory_total_mib(root),
+        memory_mib=_least(capacity.memory_mib if capacity else 0, memory_total_mib(root)),
         disk_mib=disk_mib or (runtime.pool_total_mib if runtime else 0) or _disk_mib(root),
         runtime=runtime.runtime if runtime else "",
         runtime_version=runtime.version if runtime else "",
@@ -60,6 +60,11 @@ def node_facts(runtime: RuntimeFacts | None, address: str, root: str = "") -> Fa
         images=runtime.images[:IMAGES_MAX] if runtime else (),
         limits_missing=runtime.limits_missing if runtime else {},
     )
+
+
+def _least(daemons: int, machines: int) -> int:
+    """LXD counts memory modules, of which the kernel keeps a part; a daemon may see less."""
+    return min(daemons, machines) if daemons and machines else daemons or machines
 
 
 def cpu_count() -> int:

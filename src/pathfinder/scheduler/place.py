@@ -177,7 +177,9 @@ class _Chooser:
             deployment = self._group.rpartition("/")[2]
             reasons = f"fewest replicas of {deployment} ({int(self._members[row])}), {reasons}"
         if fit_count == 1:
-            return f"{reasons}; the only one of {self._draft.node_count} nodes that fits"
+            count = self._draft.node_count
+            others = f" of {count} that fits" if count > 1 else ""
+            return f"{reasons}; the only node{others}"
         return f"{reasons}; {fit_count} of {self._draft.node_count} nodes fit"
 
 

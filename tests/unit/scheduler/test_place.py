@@ -114,4 +114,4 @@ def test_why_says_when_there_was_no_choice() -> None:
     nodes = fleet(node("n1"), node("n2", cordoned=True))
     (outcome,) = place(nodes, [request(cpu_millis=3000)])
 
-    assert outcome == Placement("west/n1", "25 % of CPU free; the only one of 2 nodes that fits")
+    assert outcome == Placement("west/n1", "25 % of CPU free; the only node of 2 that fits")
