@@ -28,7 +28,7 @@ MISTAKES = (
     ("PUT", CONTAINER, b" " * (BODY_BYTES_MAX + 1), 413, "too_much"),
     ("GET", "/api/v3/clusters?limit=0", None, 400, "malformed"),
     ("GET", "/api/v3/clusters?limit=many", None, 400, "malformed"),
-    ("GET", "/api/v3/events?since=-1", None, 400, "malformed"),
+    ("GET", "/api/v3/events?since=-2", None, 400, "malformed"),
     ("GET", "/api/v3/clusters/none", None, 404, "not_found"),
     ("POST", "/api/v3/apply", b'{"documents":[{"kind":"Conteiner"}]}', 400, "definition_wrong"),
     ("POST", "/api/v3/apply", b'{"documents":[7]}', 400, "malformed"),

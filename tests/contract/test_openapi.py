@@ -68,7 +68,10 @@ def test_every_parameter_has_a_bound_or_is_a_choice(document: Any) -> None:
             schema = parameter["schema"]
             kinds = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
             text = [kind for kind in kinds if kind.get("type") == "string"]
-            assert all("maxLength" in kind or "enum" in kind for kind in text), (path, parameter)
+            assert all({"maxLength", "pattern", "enum"} & kind.keys() for kind in text), (
+                path,
+                parameter,
+            )
 
 
 def test_document_is_for_everybody_and_names_its_credentials(document: Any) -> None:

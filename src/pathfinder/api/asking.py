@@ -69,7 +69,6 @@ IfMatch = Annotated[
     str | None,
     HeaderParameter(
         name="If-Match",
-        max_length=24,
         pattern=r'^(W/)?"[0-9]{1,18}"$',
         description="The revision that the thing must have, in quotes, as in ETag; else 412.",
     ),

@@ -24,8 +24,13 @@ WHOLE_REVISION: Final = 1 << 62
 EVENT_ID: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?")
 
 Since = Annotated[
-    int | None,
-    QueryParameter(ge=0, le=WHOLE_REVISION, description="Only what happened after this revision."),
+    int,
+    # Greater than, since the framework forgets a bound of 0.
+    QueryParameter(
+        gt=-2,
+        le=WHOLE_REVISION,
+        description="Only what happened after this revision; -1: the last.",
+    ),
 ]
 LastEventId = Annotated[
     str | None,
@@ -48,7 +53,7 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     request: AnyRequest,
     asking: FromAsking,
     *,
-    since: Since = None,
+    since: Since = -1,
     last_event_id: LastEventId = None,
     limit: Limit = EVENTS_DEFAULT,
     cluster: Word = "",
@@ -61,14 +66,15 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     With `follow=true` or `Accept: text/event-stream`: server-sent events (`id: revision.index`,
     `event: kind.action`, `data:` the event) until either side closes, a comment each 15 s.
     """
+    after = since if since >= 0 else None
     caller = asking.caller
     caller.require("read", cluster or (caller.clusters[0] if caller.clusters else ""))
     wants = _filter(caller, cluster, kind, name)
     if not follow and "text/event-stream" not in request.headers.get("accept", ""):
         return encoded(
-            await asking.look_freely(lambda c, _: queries.events(c, since, limit, wants))
+            await asking.look_freely(lambda c, _: queries.events(c, after, limit, wants))
         )
-    place = _place(since, last_event_id)
+    place = _place(after, last_event_id)
     following = await asking.backend.follow(
         wants, lambda c, _: queries.events_after(c, place, wants) if place else []
     )

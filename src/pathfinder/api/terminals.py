@@ -31,10 +31,11 @@ SIZE_MAX: Final = 10_000
 AnySocket = WebSocket[Any, Any, Any]
 Follow = Annotated[bool, QueryParameter(description="Go on with what is written from now on.")]
 Tail = Annotated[
-    int | None,
-    QueryParameter(ge=0, le=TAIL_MAX, description="Only so many lines of what there is."),
+    int,
+    QueryParameter(
+        gt=-2, le=TAIL_MAX, description="Only so many lines of what there is; -1: all of them."
+    ),
 ]
-
 StreamId = Annotated[str, PathParameter(max_length=64)]
 
 
@@ -45,12 +46,12 @@ async def container_logs(
     asking: FromAsking,
     *,
     follow: Follow = False,
-    tail: Tail = None,
+    tail: Tail = -1,
 ) -> Response[str]:
     """What a container has written to its console, as plain text; with `follow`, as it comes."""
     node = await asking.look(lambda c, _: queries.place_of(c, cluster, name), cluster=cluster)
     arguments: dict[str, Any] = {"follow": follow}
-    if tail is not None:
+    if tail >= 0:
         arguments["tail"] = tail
     pipe = await _opened(asking.backend, node, name, "logs", arguments)
     first = await pipe.receive()
