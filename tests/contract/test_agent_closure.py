@@ -1,4 +1,4 @@
-"""The agent is standard library only, and small: what a fresh interpreter loads is a committed list.
+"""The agent is standard library only: what a fresh interpreter loads is a committed list.
 
 A new line in `agent_modules.txt` is a decision to be reviewed. Rewrite it with
 `PATHFINDER_WRITE=1 pytest tests/contract/test_agent_closure.py`.
@@ -41,4 +41,6 @@ def test_the_agent_loads_nothing_but_the_standard_library_and_its_rooms() -> Non
     foreign = {name.split(".")[0] for name in loaded()} - sys.stdlib_module_names - {"pathfinder"}
 
     assert not foreign
-    assert all(name in allowed or name.startswith(tuple(f"{a}." for a in allowed[1:])) for name in own)
+    assert all(
+        name in allowed or name.startswith(tuple(f"{a}." for a in allowed[1:])) for name in own
+    )

@@ -123,8 +123,8 @@ def _chunked(incoming: "_Incoming", body_bytes_max: int) -> bytes:
                 pass  # trailers: nobody asked for them
             return bytes(body)
         body += incoming.exactly(count)
-        if incoming.line():
-            raise HttpWrong("a chunk is longer than its size")
+        if incoming.exactly(2) != b"\r\n":
+            raise HttpWrong("a chunk is not as long as its size")
 
 
 class _Incoming:
@@ -153,11 +153,13 @@ class _Incoming:
         return found
 
     def rest(self, bytes_max: int) -> bytes:
-        while data := self._receive():
+        while len(self._bytes) <= bytes_max:
+            data = self._receive()
+            if not data:
+                found, self._bytes = bytes(self._bytes), bytearray()
+                return found
             self._bytes += data
-            if len(self._bytes) > bytes_max:
-                raise BodyTooLarge
-        return bytes(self._bytes)
+        raise BodyTooLarge
 
     def is_more(self) -> bool:
         return bool(self._bytes)

@@ -15,9 +15,7 @@ def in_session(checkpoint: Checkpoint | None = None) -> Conversation:
     """A conversation that has a session of epoch 5, and one exchange under way since moment 100."""
     conversation = Conversation("n1", checkpoint)
     first = conversation.send(50)
-    hello = Reply(
-        session=Session(epoch=5, incarnation="a", sequence=0), sent_ms=50, kind="hello"
-    )
+    hello = Reply(session=Session(epoch=5, incarnation="a", sequence=0), sent_ms=50, kind="hello")
     conversation.on_reply(60, first.sequence, hello)
     conversation.send(100)
     return conversation
@@ -116,9 +114,9 @@ def test_older_of_two_answers_is_ignored_when_it_comes_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epoch", "adopted"), [(6, True), (5, False), (4, False)], ids=["newer", "same", "older"]
+    ("epoch", "followed"), [(6, "b"), (5, "a"), (4, "a")], ids=["newer", "same", "older"]
 )
-def test_only_a_newer_leader_is_followed(epoch: int, adopted: bool) -> None:
+def test_only_a_newer_leader_is_followed(epoch: int, followed: str) -> None:
     conversation = in_session()
     hello = Reply(
         session=Session(epoch=epoch, incarnation="b", sequence=0), sent_ms=100, kind="hello"
@@ -126,7 +124,7 @@ def test_only_a_newer_leader_is_followed(epoch: int, adopted: bool) -> None:
 
     conversation.on_reply(200, conversation.sequence, hello)
 
-    assert (conversation.incarnation == "b") is adopted
+    assert conversation.incarnation == followed
 
 
 def test_new_session_asks_for_everything_and_goes_on_counting() -> None:
@@ -217,7 +215,8 @@ def test_pause_grows_while_the_server_is_gone_and_differs_between_nodes() -> Non
             now_ms = due_ms
 
     assert all(200 <= pause <= 5_000 for pause in pauses["n1"])
-    assert pauses["n1"][0] < 500 < 2_000 < pauses["n1"][-1]
+    assert pauses["n1"][0] < 500
+    assert pauses["n1"][-1] > 2_000
     assert pauses["n1"] != pauses["n2"]
 
 

@@ -59,7 +59,9 @@ class Node:
 
     def say_hello(self) -> None:
         """The server gives the first session."""
-        hello = Reply(session=Session(epoch=1, incarnation="a", sequence=0), sent_ms=0, kind="hello")
+        hello = Reply(
+            session=Session(epoch=1, incarnation="a", sequence=0), sent_ms=0, kind="hello"
+        )
         self.core.on_reply(self.now_ms, self.exchange().session.sequence, hello)
 
     def effects(self) -> list[Effect]:
@@ -93,7 +95,9 @@ class Node:
         self.core.on_reply(self.now_ms, exchange.session.sequence, reply)
         return self.effects()
 
-    def finish(self, effect: Effect, result: Failed | Done | Inspected | None = None) -> list[Effect]:
+    def finish(
+        self, effect: Effect, result: Failed | Done | Inspected | None = None
+    ) -> list[Effect]:
         """The effect ends; what the core does then."""
         self.core.on_finished(self.now_ms, effect, result or Done())
         return self.effects()

@@ -1,0 +1,155 @@
+"""Terminals and logs over a real socket pair, with a runtime in memory."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from pathfinder.agent.streams import appended, bridge, last_lines
+from pathfinder.model.definitions import ContainerSpec, ImageSource
+from pathfinder.runtimes.port import Labels, Wish
+from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.runtimes.websocket import WebSocket
+from pathfinder.wire.messages import StreamRequest
+from pathfinder.wire.websocket import Closed, Codec, Message
+
+PATIENCE_S = 5.0
+
+
+@pytest.fixture
+def runtime() -> ScriptedRuntime:
+    """A daemon in memory that runs web-01."""
+    runtime = ScriptedRuntime()
+    labels = Labels(cluster="west", slot="web-01", generation=1, digest="d")
+    spec = ContainerSpec(image=ImageSource(alias="busybox"))
+    runtime.create(Wish(name="web-01", labels=labels, spec=spec))
+    runtime.start("web-01")
+    return runtime
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[WebSocket, WebSocket]]:
+    """The node's and the server's end of a stream."""
+    left, right = socket.socketpair()
+    node = WebSocket(left, Codec(mask_key=lambda: b"mask"))
+    server = WebSocket(right, Codec(mask_key=None))
+    yield node, server
+    node.close()
+    server.close()
+
+
+def converse(
+    runtime: ScriptedRuntime,
+    ends: tuple[WebSocket, WebSocket],
+    what: str,
+    arguments: Mapping[str, Any],
+    *says: Message,
+    is_held: bool = True,
+) -> tuple[bytes, dict[str, Any]]:
+    """(output, last control message) of one stream on which `says` is said."""
+    node, server = ends
+    request = StreamRequest(stream_id="s1", slot="web-01", what=what, arguments=arguments)
+
+    def serve() -> None:
+        bridge(runtime, node, request, is_held=is_held)
+        node.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    for message in says:
+        server.send(message.data, text=message.text)
+    heard: list[Message] = []
+    while True:
+        events = server.receive(PATIENCE_S)
+        assert events is not None, heard
+        heard += [event for event in events if isinstance(event, Message)]
+        if any(isinstance(event, Closed) for event in events):
+            break
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    controls = [json.loads(message.data) for message in heard if message.text]
+    return b"".join(m.data[1:] for m in heard if not m.text), controls[-1]
+
+
+def test_command_gives_its_output_and_exit_code(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    said = converse(runtime, ends, "exec", {"command": ["echo", "hello"]})
+
+    assert said == (b"hello\n", {"exit": 0})
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments", "code"),
+    [
+        ("exec", {}, "malformed"),
+        ("exec", {"command": []}, "malformed"),
+        ("exec", {"command": ["a\0b"]}, "malformed"),
+        ("exec", {"command": ["true"], "environment": ["x"]}, "malformed"),
+        ("console", {}, "malformed"),
+    ],
+)
+def test_request_that_makes_no_sense_is_refused_on_the_stream(
+    runtime: ScriptedRuntime,
+    ends: tuple[WebSocket, WebSocket],
+    what: str,
+    arguments: Mapping[str, Any],
+    code: str,
+) -> None:
+    _, control = converse(runtime, ends, what, arguments)
+
+    assert control["error"]["code"] == code
+
+
+def test_what_is_not_ours_is_not_opened(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    said = converse(runtime, ends, "exec", {"command": ["echo", "hello"]}, is_held=False)
+
+    assert said[0] == b""
+    assert "not one of this node's containers" in said[1]["error"]["message"]
+
+
+def test_stopped_container_says_so_on_the_stream(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    runtime.stop("web-01")
+
+    _, control = converse(runtime, ends, "exec", {"command": ["true"]})
+
+    assert control["error"]["code"] == "not_there"
+
+
+def test_log_is_sent_whole_or_its_last_lines(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    output, control = converse(runtime, ends, "logs", {})
+
+    assert output == runtime.console_log("web-01")
+    assert control == {"exit": 0}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(None, b"a\nb\nc\n"), (2, b"b\nc\n"), (0, b""), (9, b"a\nb\nc\n"), (-1, b"a\nb\nc\n")],
+)
+def test_last_lines(count: int | None, expected: bytes) -> None:
+    assert last_lines(b"a\nb\nc\n", count) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (b"", b"one\n", b"one\n"),
+        (b"one\n", b"one\n", b""),
+        (b"one\n", b"one\ntwo\n", b"two\n"),
+        (b"one\ntwo\n", b"two\nthree\n", b"two\nthree\n"),
+        (b"x" * 300 + b"end\n", b"x" * 280 + b"end\nnew\n", b"new\n"),
+        (b"one\n", b"", b""),
+    ],
+)
+def test_what_a_log_has_gained(before: bytes, after: bytes, expected: bytes) -> None:
+    assert appended(before, after) == expected
