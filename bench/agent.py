@@ -32,7 +32,8 @@ def run() -> Iterator[dict[str, Any]]:
     bare_mib = _bare_mib()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        socket, wanted = str(directory / "no.socket"), ()
+        socket = str(directory / "no.socket")
+        wanted: tuple[str, ...] = ()
         if not why_not():
             socket, wanted = stack.enter_context(private_lxd()).socket_path, CONTAINERS
         certificate, stub = Certificate(directory), StubServer(heartbeat_ms=3_000)

@@ -157,7 +157,8 @@ def test_gaps_between_looks_grow_while_there_is_no_address() -> None:
     node.finish(start)
     gaps = []
     for _ in range(12):
-        began_ms, looks = node.now_ms, []
+        began_ms = node.now_ms
+        looks: list[Effect] = []
         while not looks:
             node.now_ms = max(node.now_ms + 1, node.core.wake_ms(node.now_ms))
             looks = [e for e in node.effects() if isinstance(e, Inspect)]
@@ -251,6 +252,7 @@ def test_failure_is_told_with_its_hint_and_tried_again_after_a_growing_pause() -
     node = Node()
     (create,) = node.want(wish("web-01"))
     pauses = []
+    held = node.holding()[0]
     for _ in range(9):
         assert isinstance(create, Create)
         node.finish(create, Failed(code="image_missing", message="no image", hint="pfi images"))
