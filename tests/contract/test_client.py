@@ -146,6 +146,7 @@ def test_logs_come_as_they_are(client: Client) -> None:
     assert b"".join(client.logs("web", tail=2)) == b"first line\nsecond line\n"
 
 
+@pytest.mark.slow
 def test_events_go_on_after_the_last_one_when_the_connection_breaks(
     api: StubApi, client: Client
 ) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pathfinder.wire import websocket
+from tests.support.pseudo_terminal import ON_TERMINAL
 
 TOKEN = "pft.stub.secret"
 ROOT = "/api/v3"
@@ -377,7 +378,7 @@ def _in_pty(connection: socket.socket, command: list[str], size: tuple[int, int]
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
     with subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *command], stdin=theirs, stdout=theirs, stderr=theirs
+        [*ON_TERMINAL, *command], stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         try:
@@ -427,7 +428,8 @@ class _Bridge:
                 for event in self.codec.receive(received):
                     self._obey(event)
             self._pass_input()
-        said = json.dumps({"exit": self.process.wait()}).encode()
+        code = self.process.wait()
+        said = json.dumps({"exit": code if code >= 0 else 128 - code}).encode()
         self.connection.sendall(self.codec.message(said, text=True) + self.codec.close())
 
     def _pass_output(self, fd: int) -> None:

@@ -88,6 +88,7 @@ def _field(change: str) -> tuple[str, str]:
     key, equals, value = change.partition("=")
     if not equals:
         raise Misused(f"{change!r} sets nothing", hint="write KEY=VALUE")
+    key = key.replace("-", "_")  # as the flags have it
     if key == "token" and value:
         if value != "-" and not value.startswith("@"):
             raise Misused(
