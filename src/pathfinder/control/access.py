@@ -20,12 +20,16 @@ HINT = "pass a token: pfi --token-file F, PFI_TOKEN, or pfi config set token-fil
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. `clusters` empty: all of them. `node` is set for a node's own credential."""
+    """Who asks. `clusters` empty: all of them. `node` is set for a node's own credential.
+
+    name: for people, and not unique. token: the credential's identifier, which is.
+    """
 
     name: str
     role: str
     clusters: tuple[str, ...] = ()
     node: str = ""
+    token: str = ""
 
     def require(self, verb: Verb, cluster: str = "") -> None:
         """Forbidden unless the role has the verb and the scope the cluster."""
@@ -50,7 +54,8 @@ SYSTEM = Principal(name="pathfinder", role="admin")
 
 def digest(secret: str) -> str:
     """What is stored of a secret: SHA-256 in hex. Such secrets are random and long, not chosen."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    # Whatever a stranger sends has a digest: JSON can carry half a surrogate pair.
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def same(left: str, right: str) -> bool:
@@ -67,7 +72,12 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
         if token and token.role != "join" and same(token.secret_digest, digest(secret)):
             if token.expires_ms and now_ms > token.expires_ms:
                 raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
-            return Principal(name=token.name or token.id, role=token.role, clusters=token.clusters)
+            return Principal(
+                name=token.name or token.id,
+                role=token.role,
+                clusters=token.clusters,
+                token=token.id,
+            )
     if kind == "pfn":
         # From the right: a cluster's name may contain dots, a node's and a secret may not.
         cluster, name, secret = ["", "", *rest.rsplit(".", 2)][-3:]

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from pathfinder.control import handlers, plans, replies, reports
+from pathfinder.control import handlers, nodes, plans, replies, reports
 from pathfinder.control.commands import Apply, Moment, PutCluster, Register, Request
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
 from pathfinder.control.objects import Answered, Deployment, Node, Thing
@@ -90,7 +90,7 @@ class Controller:
             if request.idempotency_key and not request.dry_run:
                 self._remember(tx, request, body)
         except PathfinderError as error:
-            tx.take_back()
+            self._take_back(tx)
             if not request.idempotency_key or request.dry_run or error.retry:
                 raise
             body = msgspec.json.encode(error.document())
@@ -98,10 +98,10 @@ class Controller:
             return Outcome(body=body, change=self._commit(tx), refusal=error)
         except BaseException:
             # Also for a bug: one command that meets it leaves no half of itself behind.
-            tx.take_back()
+            self._take_back(tx)
             raise
         if request.dry_run:
-            tx.take_back()
+            self._take_back(tx)
             return Outcome(body=body)
         return Outcome(body=body, change=self._commit(tx))
 
@@ -169,7 +169,7 @@ class Controller:
         try:
             return self._tick(tx, moment)
         except BaseException:
-            tx.take_back()
+            self._take_back(tx)
             raise
 
     def _tick(self, tx: Transaction, moment: Moment) -> Change | None:
@@ -200,6 +200,13 @@ class Controller:
             if node is not None:
                 self._see(node)
 
+    def _take_back(self, tx: Transaction) -> None:
+        """Undo a command's edits, and show the scheduler the nodes again as they were."""
+        seen = [before for before, _ in tx.changes() if isinstance(before, Node)]
+        tx.take_back()
+        for node in seen:
+            self._see(node)
+
     def _catch_up(self, tx: Transaction) -> None:
         """Follow up everything.
 
@@ -219,7 +226,7 @@ class Controller:
             asked = handlers.apply(tx, principal, command)
             return self._plan(tx, asked, dry_run=request.dry_run)
         if isinstance(command, Register):
-            thing: Thing = handlers.register(tx, command)
+            thing: Thing = nodes.register(tx, command)
         elif isinstance(command, PutCluster):
             principal.require("admin", command.name)
             thing = handlers.put_cluster(tx, command.name, command.password_hash)
@@ -238,10 +245,10 @@ class Controller:
         """Follow up what was touched; nodes that changed are shown to the scheduler first."""
         for before, after in tx.changes():
             if isinstance(after, Node):
-                self.life.node(after.key)
+                if before is None:
+                    # A node of this name that was deleted had a life of its own.
+                    self.life.nodes[after.key] = NodeLife()
                 self._see(after)
-            elif isinstance(before, Node):
-                self.life.nodes.pop(before.key, None)
         settle(tx, self.life)
 
     def _see(self, node: Node) -> None:
@@ -273,7 +280,7 @@ class Controller:
             self._recover(tx, moment)
             return self._commit_settled(tx)
         except BaseException:
-            tx.take_back()
+            self._take_back(tx)
             raise
 
     def _doubt_all(self, moment: Moment) -> Change | None:
@@ -286,8 +293,12 @@ class Controller:
     def _watch_nodes(self, tx: Transaction, moment: Moment) -> None:
         for key, life in list(self.life.nodes.items()):
             node = self.state.get(Node, key)
+            if node is None:
+                # Here and not in its deletion, which could have been a dry run, or be reverted.
+                del self.life.nodes[key]
+                continue
             status = self.life.status_at(key, moment.uptime_ms)
-            if node is not None and status != life.status:
+            if status != life.status:
                 self._set_status(tx, node, status)
 
     def _set_status(self, tx: Transaction, node: Node, status: NodeStatus) -> None:
@@ -296,7 +307,7 @@ class Controller:
         life.status = status
         self._see(node)
         if status == "lost" or before == "lost" or (before == "new" and status == "ready"):
-            tx.event(status, kind="node", cluster=node.cluster, name=node.name)
+            tx.happened(status, node)
             for container in self.state.on_node(node.key):
                 if container.deployment:
                     tx.deployments.add(container.group)
@@ -363,4 +374,5 @@ class Controller:
 
     @staticmethod
     def _answered_key(request: Request) -> str:
-        return f"{request.principal.name}/{request.idempotency_key}"
+        who = request.principal.token or request.principal.name
+        return f"{who}/{request.idempotency_key}"

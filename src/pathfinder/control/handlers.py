@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pathfinder.control import access, commands, manifests, views, workloads
+from pathfinder.control import commands, manifests, nodes, views, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
@@ -19,16 +19,14 @@ from pathfinder.control.objects import (
     Token,
 )
 from pathfinder.control.transaction import Transaction
-from pathfinder.model import names, selectors
-from pathfinder.model.definitions import REPLICAS_MAX, resources_from
-from pathfinder.model.errors import Conflict, Malformed, NameTaken, NotFound, TooMuch, Unauthorized
-from pathfinder.model.phases import Phase
-from pathfinder.model.resources import NOTHING, count
-from pathfinder.wire.messages import Registered
+from pathfinder.model import names
+from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
+from pathfinder.model.resources import count
 
 CONTAINERS_MAX = 1_000_000
 KIND_OF_WORD: dict[str, type[Thing]] = {
-    kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote, Token)
+    kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote)
 }
 
 
@@ -104,7 +102,7 @@ def _upsert(tx: Transaction, new: Remote | Image) -> Thing:
         new = replace(new, revision=old.revision, created_ms=old.created_ms, extra=old.extra)
         if new == old:
             return old
-    tx.event("changed" if old else "created", kind=new.KIND, cluster=new.cluster, name=new.name)
+    tx.happened("changed" if old else "created", new)
     return tx.put(new)
 
 
@@ -123,10 +121,10 @@ def put_cluster(tx: Transaction, name: str, password_hash: str | None) -> Cluste
 def delete(tx: Transaction, principal: Principal, command: commands.Delete) -> Thing:
     """Let a thing go; what it still has on nodes is counted until they have let go."""
     kind = KIND_OF_WORD[command.kind]
-    key = command.name if kind in (Cluster, Token) else f"{command.cluster}/{command.name}"
-    principal.require(
-        "write" if kind in (Deployment, Container, Image) else "admin", command.cluster
-    )
+    key, scope = f"{command.cluster}/{command.name}", command.cluster
+    if kind is Cluster:
+        key = scope = command.name
+    principal.require("write" if kind in (Deployment, Container, Image) else "admin", scope)
     if kind is Container and tx.state.get(Container, key) is None:
         orphan = _delete_orphan(tx, command)
         if orphan is not None:
@@ -138,22 +136,20 @@ def delete(tx: Transaction, principal: Principal, command: commands.Delete) -> T
         case Deployment():
             workloads.delete_deployment(tx, key)
         case Node():
-            _delete_node(tx, thing, force=command.force)
+            nodes.delete(tx, thing, force=command.force)
         case Cluster():
             _delete_cluster(tx, thing)
         case Remote():
             _check_unused(tx, thing)
-            _drop(tx, thing, thing.cluster, thing.name)
+            _drop(tx, thing)
         case Image():
-            _drop(tx, thing, thing.cluster, thing.name)
-        case _:
-            _drop(tx, thing, "", command.name)
+            _drop(tx, thing)
     return thing
 
 
-def _drop(tx: Transaction, thing: Thing, cluster: str, name: str) -> None:
+def _drop(tx: Transaction, thing: Remote | Image) -> None:
     tx.drop(thing)
-    tx.event("deleted", kind=thing.KIND, cluster=cluster, name=name)
+    tx.happened("deleted", thing)
 
 
 def _delete_orphan(tx: Transaction, command: commands.Delete) -> Node | None:
@@ -173,45 +169,6 @@ def _delete_orphan(tx: Transaction, command: commands.Delete) -> Node | None:
     return None
 
 
-def _delete_node(tx: Transaction, node: Node, *, force: bool) -> None:
-    """Forget a node. With `force` a person says that it is dead: what it held is placed anew."""
-    held = tx.state.on_node(node.key)
-    if held and not force:
-        raise Conflict(
-            f"node {node.name!r} has {len(held)} containers",
-            hint=f"pfi cordon {node.name}, reschedule or delete them; "
-            "or, when the machine is dead for certain: pfi delete node --force",
-        )
-    for container in held:
-        _forget_copy(tx, container, node)
-    _drop(tx, node, node.cluster, node.name)
-
-
-def _forget_copy(tx: Transaction, container: Container, node: Node) -> None:
-    why = f"node {node.name} was declared dead"
-    if container.node == node.name:
-        container = workloads.release(tx, container)
-        if container.wanted:
-            container = replace(
-                container,
-                generation=workloads.generation(tx),
-                phase=Phase.PENDING,
-                ready=False,
-                why=why,
-                changed_ms=tx.now_ms,
-            )
-    staying = tuple(copy for copy in container.leaving if copy.node != node.name)
-    tx.event(
-        "released",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=node.name,
-        why=why,
-    )
-    workloads.finish_or_put(tx, replace(container, leaving=staying))
-
-
 def _delete_cluster(tx: Transaction, cluster: Cluster) -> None:
     kinds: tuple[type[Container | Deployment | Node], ...] = (Container, Deployment, Node)
     for kind in kinds:
@@ -224,8 +181,9 @@ def _delete_cluster(tx: Transaction, cluster: Cluster) -> None:
     left_over: list[Remote | Image] = [*tx.state.all(Remote), *tx.state.all(Image)]
     for thing in left_over:
         if thing.cluster == cluster.name:
-            _drop(tx, thing, cluster.name, thing.name)
-    _drop(tx, cluster, "", cluster.name)
+            _drop(tx, thing)
+    tx.drop(cluster)
+    tx.event("deleted", kind="cluster", name=cluster.name)
 
 
 def _check_unused(tx: Transaction, remote: Remote) -> None:
@@ -235,29 +193,6 @@ def _check_unused(tx: Transaction, remote: Remote) -> None:
                 f"image {image.name!r} comes from remote {remote.name!r}",
                 hint=f"pfi delete image {image.name}",
             )
-
-
-def patch_node(tx: Transaction, principal: Principal, command: commands.PatchNode) -> Node:
-    """Change labels and whether the node takes new containers."""
-    principal.require("admin", command.cluster)
-    old = tx.need(Node, f"{command.cluster}/{command.name}")
-    labels = {**old.labels, **(command.labels or {})}
-    kept = {key: value for key, value in labels.items() if value is not None}
-    cordoned = old.cordoned if command.cordoned is None else command.cordoned
-    new = replace(old, labels=selectors.labels(kept, "labels"), cordoned=cordoned)
-    if new == old:
-        return old
-    if cordoned != old.cordoned:
-        tx.event(
-            "cordoned" if cordoned else "uncordoned",
-            kind="node",
-            cluster=old.cluster,
-            name=old.name,
-        )
-    if new.labels != old.labels:
-        tx.event("labelled", kind="node", cluster=old.cluster, name=old.name)
-    tx.place_all = True
-    return tx.put(new)
 
 
 def scale(tx: Transaction, principal: Principal, command: commands.Scale) -> Deployment:
@@ -306,92 +241,9 @@ def delete_token(tx: Transaction, principal: Principal, command: commands.Delete
     """Revoke a credential, from the next request on."""
     token = tx.need(Token, command.id)
     principal.require("admin", token.clusters[0] if len(token.clusters) == 1 else "")
-    _drop(tx, token, "", token.name or token.id)
+    tx.drop(token)
+    tx.event("deleted", kind="token", name=token.name or token.id)
     return token
-
-
-def register(tx: Transaction, command: commands.Register) -> Node:
-    """A node joins by a join token or the cluster's password; the same again has no effect."""
-    asked = command.registration
-    cluster = tx.state.get(Cluster, asked.cluster)
-    name = names.hostname(asked.node, "node")
-    if len(asked.secret) < 32:
-        raise Malformed("secret: at least 32 characters")
-    secret_digest = access.digest(asked.secret)
-    _check_joining(tx, command, cluster, secret_digest)
-    assert cluster is not None
-    old = tx.state.get(Node, f"{cluster.name}/{name}")
-    if old is not None and not access.same(old.secret_digest, secret_digest):
-        raise NameTaken(
-            f"there is a node {name!r} in cluster {cluster.name!r} with another identity",
-            hint="give this one another --name; or, when the other is gone for good: "
-            f"pfi delete node {name}",
-        )
-    node = Node(
-        cluster=cluster.name,
-        name=name,
-        secret_digest=secret_digest,
-        address=asked.address or command.peer,
-        granted=resources_from(dict(asked.capacity), "capacity") if asked.capacity else NOTHING,
-        labels=old.labels if old else selectors.labels(dict(asked.labels), "labels"),
-        facts=asked.facts if asked.facts.hostname or old is None else old.facts,
-        cordoned=old.cordoned if old else False,
-        orphans=old.orphans if old else {},
-        unverified=old.unverified if old else False,
-        runtime_error=old.runtime_error if old else "",
-        revision=old.revision if old else 0,
-        created_ms=old.created_ms if old else 0,
-    )
-    if node == old:
-        return old
-    tx.event("joined" if old is None else "rejoined", kind="node", cluster=cluster.name, name=name)
-    tx.place_all = True
-    return tx.put(node)
-
-
-def _check_joining(
-    tx: Transaction, command: commands.Register, cluster: Cluster | None, secret_digest: str
-) -> None:
-    asked = command.registration
-    if not asked.join_token:
-        if cluster is None or not command.password_good:
-            raise Unauthorized(
-                f"no cluster {asked.cluster!r} has this password",
-                hint="use a join token instead: pfi create join-token",
-            )
-        return
-    prefix, _, rest = asked.join_token.partition(".")
-    identifier, _, secret = rest.partition(".")[2].partition(".")
-    token = tx.state.get(Token, identifier)
-    if (
-        prefix != "pf1"
-        or token is None
-        or token.role != "join"
-        or cluster is None
-        or cluster.name not in token.clusters
-        or not access.same(token.secret_digest, access.digest(secret))
-    ):
-        raise Unauthorized(
-            f"this join token is not known for cluster {asked.cluster!r}",
-            hint="make a new one: pfi create join-token",
-        )
-    if token.node and token.node != asked.node:
-        raise Unauthorized(f"this join token is for a node named {token.node!r}")
-    if token.used_by:
-        if not access.same(token.used_by, secret_digest):
-            raise Unauthorized(
-                "this join token has been used by another node",
-                hint="each node needs its own: pfi create join-token",
-            )
-        return
-    if token.expires_ms and tx.now_ms > token.expires_ms:
-        raise Unauthorized("this join token has expired", hint="pfi create join-token")
-    tx.put(replace(token, used_by=secret_digest))
-
-
-def registered(node: Node) -> Registered:
-    """What a node is answered when it has joined."""
-    return Registered(cluster=node.cluster, node=node.name, revision=node.revision)
 
 
 def view_of(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
@@ -431,8 +283,7 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return tx.state.get(kind, f"{cluster}/{wanted.name}" if cluster else wanted.name)
         case commands.Delete():
             kind_of = KIND_OF_WORD[command.kind]
-            is_global = kind_of in (Cluster, Token)
-            key = command.name if is_global else f"{command.cluster}/{command.name}"
+            key = command.name if kind_of is Cluster else f"{command.cluster}/{command.name}"
             return tx.state.get(kind_of, key)
         case commands.PatchNode():
             return tx.state.get(Node, f"{command.cluster}/{command.name}")
@@ -452,7 +303,7 @@ Handler = Callable[[Transaction, Principal, Any], Thing]
 HANDLERS: dict[type, Handler] = {
     commands.Put: put,
     commands.Delete: delete,
-    commands.PatchNode: patch_node,
+    commands.PatchNode: nodes.patch,
     commands.Scale: scale,
     commands.Reschedule: reschedule,
     commands.CreateToken: create_token,

@@ -100,8 +100,8 @@ def wanted(document: object, place: str) -> Wanted:
         name = names.hostname(document.get("name"), f"{place}.name")
     else:
         name = names.name(document.get("name"), f"{place}.name")
-    if kind == "Image" and isinstance(fields.get("spec"), Mapping):
-        fields = dict(fields["spec"])
+    if kind == "Image" and fields.keys() == {"spec"} and isinstance(fields["spec"], Mapping):
+        fields, place = dict(fields["spec"]), f"{place}.spec"
     return _OF_KIND[kind](cluster, name, fields, place)
 
 
@@ -186,10 +186,11 @@ _OF_KIND = {
 
 
 def _only(kind: str, fields: Mapping[str, Any], place: str) -> None:
+    common = ("kind", "name") if kind == "Cluster" else ("kind", "cluster", "name")
     for key in fields:
         if key not in FIELDS[kind]:
             raise DefinitionWrong(
                 f"{place}.{key}",
                 f"is not a field of a {kind}",
-                hint=f"fields are {', '.join(('kind', 'cluster', 'name', *FIELDS[kind]))}",
+                hint=f"fields are {', '.join((*common, *FIELDS[kind]))}",
             )

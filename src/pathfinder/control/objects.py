@@ -10,7 +10,7 @@ import msgspec
 
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.phases import Phase
-from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.wire.messages import Facts
 
 Role = Literal["admin", "app", "reader", "join"]
@@ -79,11 +79,16 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     def capacity(self) -> Resources:
         """What containers may use: granted by the operator, else what the node reports."""
         return Resources(
-            cpu_millis=self.granted.cpu_millis or self.facts.cpu_millis,
-            memory_mib=self.granted.memory_mib or self.facts.memory_mib,
-            disk_mib=self.granted.disk_mib or self.facts.disk_mib,
+            cpu_millis=self.granted.cpu_millis or _credible(self.facts.cpu_millis),
+            memory_mib=self.granted.memory_mib or _credible(self.facts.memory_mib),
+            disk_mib=self.granted.disk_mib or _credible(self.facts.disk_mib),
             processes=self.granted.processes,
         )
+
+
+def _credible(amount: int) -> int:
+    """Facts are a node's own word: no word of it may overflow the scheduler's columns."""
+    return min(max(amount, 0), AMOUNT_MAX)
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -60,14 +60,7 @@ def _assign(tx: Transaction, container: Container, placement: Placement) -> None
         )
     )
     tx.nodes.add(placement.node_key)
-    tx.event(
-        "scheduled",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=node,
-        why=placement.why,
-    )
+    tx.happened("scheduled", container, node=node, why=placement.why)
 
 
 def _explain(tx: Transaction, container: Container, explanation: dict[str, object]) -> None:
@@ -76,9 +69,7 @@ def _explain(tx: Transaction, container: Container, explanation: dict[str, objec
     why = str(explanation.get("text", ""))
     tx.put(replace(container, explanation=explanation, why=why, changed_ms=tx.now_ms))
     if why != container.why:
-        tx.event(
-            "unplaced", kind="container", cluster=container.cluster, name=container.name, why=why
-        )
+        tx.happened("unplaced", container, why=why)
 
 
 def _recovering(tx: Transaction, life: Life) -> dict[str, object]:

@@ -11,10 +11,7 @@ from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import finish_or_put, move
 from pathfinder.model.phases import Phase
-from pathfinder.wire.messages import (
-    Exchange,
-    Holding,
-)
+from pathfinder.wire.messages import Exchange, Holding
 
 STARTED = frozenset({Phase.PROVISIONED, Phase.BOOTSTRAPPED})
 TEXT_MAX = 500
@@ -107,13 +104,7 @@ def _facts(tx: Transaction, node: Node, request: Exchange) -> Node:
     if facts == node.facts and error == node.runtime_error:
         return node
     if error != node.runtime_error:
-        tx.event(
-            "runtime_down" if error else "runtime_up",
-            kind="node",
-            cluster=node.cluster,
-            name=node.name,
-            why=error,
-        )
+        tx.happened("runtime_down" if error else "runtime_up", node, why=error)
     tx.place_all = True
     return tx.put(replace(node, facts=facts, runtime_error=error))
 
@@ -138,13 +129,7 @@ def _let_go(
     if len(staying) == len(container.leaving):
         return container
     after = replace(container, leaving=staying)
-    tx.event(
-        "released",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=node.name,
-    )
+    tx.happened("released", container, node=node.name)
     finish_or_put(tx, after)
     tx.place_all = tx.place_all or bool(tx.state.pending)
     return tx.state.get(Container, container.key)
@@ -188,7 +173,7 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
     if held is None:
         if container.ready and request.complete and request.seen >= container.assigned:
             why = "its node no longer has it"
-            _unready(tx, container, why)
+            tx.happened("unready", container, why=why)
             _become(tx, container, ready=False, addresses=(), why=why)
         return
     if held.phase == "running":
@@ -197,7 +182,7 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
         _failed(tx, container, held)
     elif held.phase != "unknown" and container.ready and request.complete:
         why = held.error or f"is {held.phase} on its node"
-        _unready(tx, container, why)
+        tx.happened("unready", container, why=why)
         _become(tx, container, ready=False, why=why)
 
 
@@ -206,13 +191,7 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
     began = container.phase in (Phase.SCHEDULED, Phase.PROVISION_ERROR)
     if began:
         container = move(container, Phase.BOOTSTRAPPED)
-        tx.event(
-            "running",
-            kind="container",
-            cluster=container.cluster,
-            name=container.name,
-            node=container.node,
-        )
+        tx.happened("running", container)
     became_ready = ready and not container.ready
     _become(
         tx,
@@ -227,14 +206,7 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
         error_code="",
     )
     if became_ready:
-        tx.event(
-            "ready",
-            kind="container",
-            cluster=container.cluster,
-            name=container.name,
-            node=container.node,
-            why=held.addresses[0] if held.addresses else "",
-        )
+        tx.happened("ready", container, why=held.addresses[0] if held.addresses else "")
 
 
 def _failed(tx: Transaction, container: Container, held: Holding) -> None:
@@ -243,16 +215,9 @@ def _failed(tx: Transaction, container: Container, held: Holding) -> None:
     if began:
         container = move(container, Phase.PROVISION_ERROR)
     if began or why != container.why:
-        tx.event(
-            "failed",
-            kind="container",
-            cluster=container.cluster,
-            name=container.name,
-            node=container.node,
-            why=why,
-        )
+        tx.happened("failed", container, why=why)
     if container.ready:
-        _unready(tx, container, why)
+        tx.happened("unready", container, why=why)
     _become(
         tx,
         container,
@@ -262,17 +227,6 @@ def _failed(tx: Transaction, container: Container, held: Holding) -> None:
         hint=held.hint[:TEXT_MAX],
         error_code=held.error_code,
         restarts=held.restarts,
-    )
-
-
-def _unready(tx: Transaction, container: Container, why: str) -> None:
-    tx.event(
-        "unready",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=container.node,
-        why=why,
     )
 
 
@@ -319,13 +273,8 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
         )
     )
     tx.nodes.add(node.key)
-    tx.event(
-        "adopted",
-        kind="container",
-        cluster=container.cluster,
-        name=container.name,
-        node=node.name,
-        why="the server was restored from an older backup",
+    tx.happened(
+        "adopted", container, node=node.name, why="the server was restored from an older backup"
     )
 
 

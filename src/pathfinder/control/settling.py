@@ -31,7 +31,7 @@ def is_ready(container: Container, life: Life) -> bool:
     return container.ready and bool(container.node) and life.status(container.node_key) != "lost"
 
 
-def steps_of(tx_state_replicas: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
+def steps_of(containers: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
     """What the reconcile room says about a deployment as it is."""
     replicas = [
         Replica(
@@ -42,7 +42,7 @@ def steps_of(tx_state_replicas: Iterable[Container], deployment: Deployment, lif
             leaving=not container.wanted,
             replacing=container.wanted and not is_ready(container, life),
         )
-        for container in tx_state_replicas
+        for container in containers
     ]
     return deployment_steps(
         Wanted(
@@ -66,7 +66,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> None:
         tx.deployments.discard(key)
         if not tx.state.replicas(key):
             tx.drop(deployment)
-            tx.event("deleted", kind="deployment", cluster=deployment.cluster, name=deployment.name)
+            tx.happened("deleted", deployment)
         return
     if life.recovering:
         # A replica that looks unready may run on a node that has not been heard yet.
@@ -84,13 +84,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> None:
     if steps.blocked != deployment.blocked:
         tx.put(replace(deployment, blocked=steps.blocked))
         if steps.blocked:
-            tx.event(
-                "blocked",
-                kind="deployment",
-                cluster=deployment.cluster,
-                name=deployment.name,
-                why=steps.blocked,
-            )
+            tx.happened("blocked", deployment, why=steps.blocked)
 
 
 def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:

@@ -1,15 +1,15 @@
 """One command's edits: seen at once by the rest of the command, coalesced into one Change."""
 
-from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
-from pathfinder.control.objects import Event, Thing
+from pathfinder.control.objects import Container, Deployment, Event, Image, Node, Remote, Thing
 from pathfinder.control.state import Change, Edit, State
 from pathfinder.model.errors import NotFound
 
 T = TypeVar("T", bound=Thing)
+ThingOfCluster = Node | Deployment | Container | Image | Remote
 
 
 class Transaction:
@@ -82,6 +82,16 @@ class Transaction:
             )
         )
 
+    def happened(
+        self, action: str, thing: ThingOfCluster, *, node: str = "", why: str = ""
+    ) -> None:
+        """Say what happened to a thing of a cluster; to a container: where, if not elsewhere."""
+        if isinstance(thing, Container):
+            node = node or thing.node
+        self.event(
+            action, kind=thing.KIND, cluster=thing.cluster, name=thing.name, node=node, why=why
+        )
+
     def is_empty(self) -> bool:
         """Whether nothing has been edited and nothing happened."""
         return not self._edits and not self._events
@@ -106,6 +116,9 @@ class Transaction:
             self.state.set(kind, key, before)
         self._edits.clear()
         self._events.clear()
+        for follow_up in (self.nodes, self.tell_all, self.deployments, self.placing):
+            follow_up.clear()
+        self.place_all = False
 
     def _set(self, kind: str, key: str, after: Thing | None) -> None:
         before, _ = self._edits.get((kind, key), (self.state.things[kind].get(key), None))
@@ -115,6 +128,3 @@ class Transaction:
     def changes(self) -> list[tuple[Thing | None, Thing | None]]:
         """Before and after of each thing touched so far, for plans."""
         return list(self._edits.values())
-
-
-Handler = Callable[[Transaction], object]

@@ -41,13 +41,7 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
     )
     if old is not None and replace(new, revision=old.revision, changed_ms=old.changed_ms) == old:
         return old
-    tx.event(
-        "changed" if old else "created",
-        kind="deployment",
-        cluster=new.cluster,
-        name=new.name,
-        why=_deployment_change(old, new),
-    )
+    tx.happened("changed" if old else "created", new, why=_deployment_change(old, new))
     tx.deployments.add(key)
     return tx.put(new)
 
@@ -104,7 +98,7 @@ def delete_deployment(tx: Transaction, key: str) -> Deployment:
     tx.deployments.add(key)
     if not old.wanted:
         return old
-    tx.event("deleting", kind="deployment", cluster=old.cluster, name=old.name)
+    tx.happened("deleting", old)
     return tx.put(replace(old, wanted=False, changed_ms=tx.now_ms))
 
 
@@ -123,14 +117,7 @@ def delete_container(tx: Transaction, container: Container, why: str) -> None:
         explanation={},
         changed_ms=tx.now_ms,
     )
-    tx.event(
-        "deleting",
-        kind="container",
-        cluster=gone.cluster,
-        name=gone.name,
-        node=container.node,
-        why=why,
-    )
+    tx.happened("deleting", gone, node=container.node, why=why)
     finish_or_put(tx, gone)
 
 
@@ -140,7 +127,7 @@ def finish_or_put(tx: Transaction, container: Container) -> None:
         tx.put(container)
     else:
         tx.drop(container)
-        tx.event("deleted", kind="container", cluster=container.cluster, name=container.name)
+        tx.happened("deleted", container)
     if container.deployment:
         tx.deployments.add(container.group)
     if container.wanted and container.phase == Phase.PENDING and not container.leaving:
@@ -194,7 +181,7 @@ def create(
             changed_ms=tx.now_ms,
         )
     )
-    tx.event("created", kind="container", cluster=cluster, name=made.name)
+    tx.happened("created", made)
     tx.placing.add(made.key)
     return _claim_orphan(tx, made)
 
@@ -211,11 +198,9 @@ def _claim_orphan(tx: Transaction, made: Container) -> Container:
             continue
         forget_orphan(tx, node, made.name)
         if orphan.digest == made.digest and not made.node:
-            tx.event(
+            tx.happened(
                 "adopted",
-                kind="container",
-                cluster=made.cluster,
-                name=made.name,
+                made,
                 node=node.name,
                 why="its node has had it since before the server was restored",
             )
@@ -257,29 +242,36 @@ def begin_anew(
 ) -> Container:
     """A new generation, placed when the node of the old one has let go of it."""
     released = release(tx, old)
+    waits = ""
+    if released.leaving:
+        waits = f"; waits for {released.leaving[-1].node} to let go of what runs there"
     new = replace(
-        released,
+        next_generation(tx, released, why=why + waits),
         spec=spec,
         digest=spec.digest(),
         labels=old.labels if labels is None else dict(labels),
+    )
+    tx.happened("replacing", new, node=old.node, why=why)
+    finish_or_put(tx, new)
+    return new
+
+
+def next_generation(tx: Transaction, released: Container, *, why: str) -> Container:
+    """A container that has no node, from its beginning again; the caller puts it."""
+    assert not released.node, "what its node has must be counted as leaving first"
+    return replace(
+        released,
         generation=generation(tx),
         phase=Phase.PENDING,
         ready=False,
         started_ms=0,
         restarts=0,
-        why=f"{why}; waits for {released.leaving[-1].node} to let go of what runs there"
-        if released.leaving
-        else why,
+        why=why,
         hint="",
         error_code="",
         explanation={},
         changed_ms=tx.now_ms,
     )
-    tx.event(
-        "replacing", kind="container", cluster=new.cluster, name=new.name, node=old.node, why=why
-    )
-    finish_or_put(tx, new)
-    return new
 
 
 def generation(tx: Transaction) -> int:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pathfinder.model.errors import Malformed
 
 Message = TypeVar("Message")
+# What a node sends is stored: nothing may come in that the journal cannot hold.
+INTEGER_MAX: Final = (1 << 63) - 1
+DEPTH_MAX: Final = 16
 
 
 def encode(message: object) -> bytes:
@@ -25,6 +28,8 @@ def decode(kind: type[Message], data: bytes) -> Message:
     """A message from JSON; Malformed with the place when it is none."""
     try:
         value = json.loads(data)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise Malformed(f"{kind.__name__}: not JSON") from None
     return parse(kind, value)
@@ -53,7 +58,7 @@ def parse(kind: type[Message], value: object, place: str = "") -> Message:
     for name, item in value.items():
         reader = readers.get(name)
         if reader is None:
-            extra[name] = item
+            extra[name] = _anything(item, f"{place}.{name}")
         else:
             known[name] = reader(item, f"{place}.{name}")
     if extra and "extra" in readers:
@@ -111,9 +116,11 @@ def _reader(hint: Any) -> Reader:
             key: read(item, f"{place}.{key}") for key, item in _object(value, place).items()
         }
     if hint is Any:
-        return lambda value, place: value
+        return _anything
     if is_dataclass(hint) and isinstance(hint, type):
         return lambda value, place: parse(hint, value, place)
+    if hint is int:
+        return _whole
     accepted = (int, float) if hint is float else hint
     return lambda value, place: _scalar(accepted, value, place)
 
@@ -133,6 +140,29 @@ def _list(value: object, place: str) -> list[Any]:
 def _object(value: object, place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise Malformed(f"{place}: must be an object")
+    return value
+
+
+def _whole(value: object, place: str) -> object:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Malformed(f"{place}: must be int, not {type(value).__name__}")
+    if not -INTEGER_MAX <= value <= INTEGER_MAX:
+        raise Malformed(f"{place}: must fit into 64 bits")
+    return value
+
+
+def _anything(value: object, place: str, depth: int = DEPTH_MAX) -> object:
+    """What has no type of its own, within the bounds of what can be stored."""
+    if depth == 0:
+        raise Malformed(f"{place}: more than {DEPTH_MAX} levels deep")
+    if isinstance(value, list):
+        for item in value:
+            _anything(item, place, depth - 1)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _anything(item, place, depth - 1)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        _whole(value, place)
     return value
 
 
