@@ -72,7 +72,7 @@ async def per_second(port: int, requests: Sequence[bytes], *, clients: int) -> f
 
 
 class Node:
-    """A node that joined, with two connections: what is sent on one answers what the other parked."""
+    """A joined node with two connections: what is sent on one answers what the other parked."""
 
     def __init__(self, token: str, connections: tuple[Connection, Connection]) -> None:
         self._token = token

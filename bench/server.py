@@ -115,7 +115,7 @@ def _server(directory: Path) -> Iterator[tuple[int, str, psutil.Process]]:
     serving = subprocess.Popen(
         [*program, "server", *data, "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=None,
     )
     assert serving.stdout is not None
     try:
@@ -129,7 +129,7 @@ def _server(directory: Path) -> Iterator[tuple[int, str, psutil.Process]]:
 
 @contextmanager
 def _nginx(directory: Path, body: bytes) -> Iterator[int]:
-    """nginx with one worker, serving `body` as a file."""
+    """An nginx with one worker, serving `body` as a file."""
     root = directory / "nginx"
     root.mkdir()
     (root / "static.json").write_bytes(body)

@@ -88,19 +88,24 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         expected = _from_litestar(error)
         headers_more = {key: str(value) for key, value in (error.headers or {}).items()}
     else:
-        structlog.get_logger("api").error(
-            "a request met a bug",
-            method=request.method,
-            path=request.url.path,
-            exc_info=(type(error), error, error.__traceback__),
-        )
-        expected = Internal(
-            "a bug in Pathfinder; nothing was changed",
-            hint="the server's log has the details: please report them",
-        )
+        expected = found_bug(error, request.method, request.url.path)
     status, headers, body = error_parts(expected)
     return Response(
         body, media_type=MediaType.JSON, status_code=status, headers={**headers_more, **headers}
+    )
+
+
+def found_bug(bug: Exception, method: str, path: str) -> PathfinderError:
+    """Log what nobody expected; the error that is answered in its place."""
+    structlog.get_logger("api").error(
+        "a request met a bug",
+        method=method,
+        path=path,
+        exc_info=(type(bug), bug, bug.__traceback__),
+    )
+    return Internal(
+        "a bug in Pathfinder; nothing was changed",
+        hint="the server's log has the details: please report them",
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, post
 from litestar.types import Receive, Scope, Send
 
-from pathfinder.api.answers import answer, error_parts
+from pathfinder.api.answers import answer, error_parts, found_bug
 from pathfinder.api.asking import AnyRequest, FromBackend
 from pathfinder.api.port import Backend
 from pathfinder.control import queries
@@ -63,6 +63,8 @@ class ExchangeRoute:
             body = encode(reply)
         except PathfinderError as error:
             status, headers, body = error_parts(error)
+        except Exception as bug:  # noqa: BLE001 - the outermost place: a bug has the API's form too
+            status, headers, body = error_parts(found_bug(bug, "POST", EXCHANGE_PATH))
         raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
         length = (b"content-length", str(len(body)).encode())
         await send(

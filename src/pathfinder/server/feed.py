@@ -58,12 +58,15 @@ class Feed:
 
     def __init__(self) -> None:
         self._followers: set[Follower] = set()
+        self._over = ""
 
     def follow(self, wants: Filter, earlier: Sequence[Event]) -> Follower:
         """Begin to follow after `earlier`; TooBusy."""
         if len(self._followers) >= FOLLOWERS_MAX:
             raise TooBusy(f"{FOLLOWERS_MAX} connections follow events already")
         follower = Follower(wants, earlier)
+        if self._over:
+            follower.end(self._over)
         self._followers.add(follower)
         return follower
 
@@ -77,6 +80,7 @@ class Feed:
             follower.offer(events)
 
     def end(self, why: str) -> None:
-        """The server stops."""
+        """The server stops: nothing more comes for anybody."""
+        self._over = why
         for follower in self._followers:
             follower.end(why)
