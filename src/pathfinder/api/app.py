@@ -1,11 +1,13 @@
 """The application: all routes on one backend."""
 
+import time
 from typing import Any, Final
 
+import structlog
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from pathfinder.api import conversation, events, health, routes, terminals, tokens
 from pathfinder.api.answers import answer_error
@@ -27,17 +29,40 @@ ROUTES: Final[tuple[Any, ...]] = (
 class Application:
     """The ASGI application: the exchange by a short way, everything else by the framework."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, logs_requests: bool = False) -> None:
+        """`logs_requests`: a line for each at level debug, without its query and its headers."""
+        self._logs_requests = logs_requests
         self._exchange = ExchangeRoute(backend)
         self._framework: ASGIApp = framework(backend)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI says."""
+        if self._logs_requests:
+            send = _logged(scope, send)
         raw: Any = scope  # uvicorn gives plain words where the framework's types are enumerations
         if raw["path"] == EXCHANGE_PATH and raw.get("method") == "POST":
             await self._exchange(scope, receive, send)
         else:
             await self._framework(scope, receive, send)
+
+
+def _logged(scope: Scope, send: Send) -> Send:
+    """`send` that also logs what is answered, and after how long."""
+    began_ns = time.monotonic_ns()
+    raw: Any = scope
+
+    async def logging_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            structlog.get_logger("api").debug(
+                "answered",
+                method=raw["method"],
+                path=raw["path"],
+                status=message["status"],
+                took_ms=(time.monotonic_ns() - began_ns) // 1_000_000,
+            )
+        await send(message)
+
+    return logging_send
 
 
 def framework(backend: Backend) -> Litestar:

@@ -1,6 +1,7 @@
 """`pathfinder journal`: what was recorded, for people who look at it; also while a server runs."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -8,8 +9,11 @@ from pathfinder.control.codec import describe_record, load_snapshot, replay
 from pathfinder.control.state import State
 from pathfinder.server.files import DataDirectory
 from pathfinder.server.trouble import Trouble
+from pathfinder.store import inspection
 from pathfinder.store.port import StoreFailure
 from pathfinder.store.sqlite import SqliteStore
+
+RESTORE: Final = "restore the data directory from a backup; nodes keep what they run"
 
 
 def show(data_directory: Path, after_seq: int) -> int:
@@ -37,25 +41,28 @@ def show(data_directory: Path, after_seq: int) -> int:
 def verify(data_directory: Path) -> int:
     """Check every record's hash, and that snapshot and records give a state."""
     store = SqliteStore(DataDirectory(data_directory).journal)
-    count = 0
     try:
-        about = store.describe()
-        snapshot = store.read_snapshot()
-        state, seq = State(), 0
-        if snapshot is not None:
-            state, seq = load_snapshot(snapshot.chunks), snapshot.seq
-        for record in store.read(0):
-            count += 1
-            if record.seq > seq:
-                replay(state, record.body)
+        verdict = inspection.verify(store)
+        if not verdict.is_whole:
+            raise Trouble(verdict.problem, hint=RESTORE)
+        state = _replayed(store)
     except StoreFailure as error:
-        raise Trouble(
-            str(error), hint="restore the data directory from a backup; nodes keep what they run"
-        ) from None
+        raise Trouble(str(error), hint=RESTORE) from None
     finally:
         store.close()
     print(
-        f"good: {count} records, {about.first_seq} to {about.last_seq}, snapshot after "
-        f"{about.snapshot_seq}, epoch {about.epoch}, revision {state.revision}"
+        f"good: {verdict.record_count} records, {verdict.first_seq} to {verdict.last_seq}, "
+        f"snapshot after {verdict.snapshot_seq}, revision {state.revision}"
     )
     return 0
+
+
+def _replayed(store: SqliteStore) -> State:
+    """What snapshot and records give: that they can be read is part of being good."""
+    snapshot = store.read_snapshot()
+    state, seq = State(), 0
+    if snapshot is not None:
+        state, seq = load_snapshot(snapshot.chunks), snapshot.seq
+    for record in store.read(seq):
+        replay(state, record.body)
+    return state

@@ -28,3 +28,14 @@ def configure(*, is_verbose: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # What libraries say by other means comes out in the same form, warnings and worse.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Forward(logging.Handler):
+    """The standard library's log records as lines of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record."""
+        log = structlog.get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)

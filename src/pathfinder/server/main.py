@@ -161,7 +161,11 @@ def _listening(given: argparse.Namespace) -> "Listening":
     if (given.tls_cert is None) != (given.tls_key is None):
         raise Trouble("--tls-cert and --tls-key belong together")
     return Listening(
-        host=host.strip("[]"), port=int(port), certificate=given.tls_cert, key=given.tls_key
+        host=host.strip("[]"),
+        port=int(port),
+        certificate=given.tls_cert,
+        key=given.tls_key,
+        logs_requests=given.verbose,
     )
 
 

@@ -30,12 +30,13 @@ WEBSOCKET_BYTES_MAX: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Where to listen, and with which certificate; None: plain HTTP."""
+    """Where to listen, with which certificate (None: plain HTTP), and whether to log requests."""
 
     host: str
     port: int
     certificate: Path | None
     key: Path | None
+    logs_requests: bool = False
 
 
 class Http(uvicorn.Server):
@@ -99,7 +100,7 @@ class Process:
     def _http(self) -> uvicorn.Server:
         listening = self._listening
         config = uvicorn.Config(
-            Application(self._server),
+            Application(self._server, logs_requests=self._listening.logs_requests),
             loop="none",
             http="httptools",
             ws="websockets-sansio",
