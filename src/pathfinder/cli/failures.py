@@ -1,6 +1,5 @@
 """How `pfi` fails: one message with the next step on standard error, and an exit code by kind."""
 
-import json
 import sys
 from typing import Final
 
@@ -73,6 +72,8 @@ def hint_for(error: PathfinderError) -> str:
 def show(error: PathfinderError, *, as_json: bool) -> None:
     """Say on standard error what is wrong and what to do next."""
     if as_json:
+        import json
+
         described = error.document()
         described["error"]["hint"] = hint_for(error)
         print(json.dumps(described), file=sys.stderr)

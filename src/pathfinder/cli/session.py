@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 import click
@@ -15,6 +14,8 @@ import click
 from pathfinder.cli.errors import Misused
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pathfinder.cli.config import Config
     from pathfinder.client.client import Client
 
@@ -63,7 +64,7 @@ class Session:
         return self._environ.get(COMPLETE_VARIABLE, "")
 
     @property
-    def config_path(self) -> Path:
+    def config_path(self) -> "Path":
         """Where contexts are kept."""
         from pathfinder.cli.config import config_path
 
@@ -143,6 +144,8 @@ class Session:
 
 def token_in(path: str) -> str:
     """The token that a file holds; `-` is standard input. Misused when there is none."""
+    from pathlib import Path
+
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except OSError as error:

@@ -13,15 +13,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlencode
 
 from pathfinder.client.errors import Unexpected
 from pathfinder.client.following import EventFollower, follow
 from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, EVENT, NODE, ROOT, TOKEN, Kind
-from pathfinder.client.terminal import Finished, Terminal, open_terminal, run_to_end
 from pathfinder.client.transport import ANSWER_S_MAX, Request, Transport
 from pathfinder.client.trust import Trust
+
+if TYPE_CHECKING:
+    from pathfinder.client.terminal import Finished, Terminal
 
 PAGE_ITEMS: Final = 1000
 
@@ -234,8 +236,10 @@ class Client:
         *,
         size: tuple[int, int] | None = None,
         cluster: str | None = None,
-    ) -> Terminal:
+    ) -> "Terminal":
         """Run a command. `size`: (columns, rows) of its terminal; None: pipes, no terminal."""
+        from pathfinder.client.terminal import open_terminal
+
         query: list[tuple[str, object]] = [("command", word) for word in command]
         if size is not None:
             query += [("tty", 1), ("columns", size[0]), ("rows", size[1])]
@@ -249,8 +253,10 @@ class Client:
         *,
         stdin: bytes = b"",
         cluster: str | None = None,
-    ) -> Finished:
+    ) -> "Finished":
         """Run a command to its end."""
+        from pathfinder.client.terminal import run_to_end
+
         return run_to_end(self.terminal(container, command, cluster=cluster), stdin)
 
     def _ask(
