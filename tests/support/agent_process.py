@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 END_S_MAX: Final = 10.0
+LOOK_S: Final = 0.02
 
 
 class AgentProcess:
@@ -35,6 +37,13 @@ class AgentProcess:
     def output(self) -> str:
         """What this agent, and those before it, have said."""
         return self._output.read_text()
+
+    def wait_until_said(self, words: str, patience_s: float = END_S_MAX) -> None:
+        """Return when the agent has said it; AssertionError when that takes too long."""
+        deadline = time.monotonic() + patience_s
+        while words not in self.output():
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(LOOK_S)
 
     def kill(self) -> None:
         """End it as a power cut would."""

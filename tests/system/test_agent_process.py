@@ -2,12 +2,11 @@
 
 import signal
 import stat
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent_process import AgentProcess, running_agent
+from tests.support.agent_process import running_agent
 from tests.support.agent_server import Certificate, StubServer, serving
 
 pytestmark = pytest.mark.system
@@ -49,7 +48,7 @@ def test_server_with_another_key_is_told_nothing(tmp_path: Path) -> None:
             tmp_path, url, socket=no_daemon(tmp_path), join_token=mine.join_token()
         ) as agent,
     ):
-        wait_until_said(agent, "not the one that the join token names")
+        agent.wait_until_said("not the one that the join token names")
 
     assert stub.registrations == []
 
@@ -103,7 +102,7 @@ def test_refused_registration_is_said_once_with_the_next_step(
         serving(stub) as url,
         running_agent(tmp_path, url, socket=no_daemon(tmp_path)) as agent,
     ):
-        wait_until_said(agent, "join_refused")
+        agent.wait_until_said("join_refused")
         (said,) = [row for row in agent.output().splitlines() if row.startswith("join_refused")]
 
     assert "this cannot be" in said
@@ -119,7 +118,7 @@ def test_server_that_vanishes_and_returns_is_found_again(tmp_path: Path) -> None
             stub.wait_until(lambda: len(stub.exchanges) >= 3)
             agent.kill()
     with running_agent(tmp_path, url, socket=no_daemon(tmp_path)) as agent:
-        wait_until_said(agent, "server_silent")
+        agent.wait_until_said("server_silent")
         before = stub.exchanges[-1].session.sequence
         with serving(stub, port=port):
             stub.wait_until(lambda: stub.exchanges[-1].session.sequence > before)
@@ -151,11 +150,3 @@ def test_wrong_command_line_is_one_clear_message(
     assert status == 2
     assert said in agent.output()
     assert "Traceback" not in agent.output()
-
-
-def wait_until_said(agent: AgentProcess, words: str, patience_s: float = 10.0) -> None:
-    """Return when the agent has said it."""
-    deadline = time.monotonic() + patience_s
-    while words not in agent.output():
-        assert time.monotonic() < deadline, agent.output()
-        time.sleep(0.02)

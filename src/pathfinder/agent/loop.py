@@ -8,7 +8,16 @@ from typing import Final
 from pathfinder.agent.checkpoint import CheckpointFile
 from pathfinder.agent.conversation import IN_FLIGHT_MAX, Checkpoint
 from pathfinder.agent.core import AgentCore
-from pathfinder.agent.effects import Done, Effect, Failed, Inspect, ListAll, OpenStream, Result
+from pathfinder.agent.effects import (
+    Create,
+    Done,
+    Effect,
+    Failed,
+    Inspect,
+    ListAll,
+    OpenStream,
+    Result,
+)
 from pathfinder.agent.inbox import (
     Answered,
     Changed,
@@ -182,7 +191,9 @@ def _say_finished(effect: Effect, result: Result, took_ms: int) -> None:
             next=result.hint,
         )
     elif not isinstance(effect, Inspect):
-        generation = getattr(effect, "generation", None)
+        generation = (
+            effect.wish.labels.generation if isinstance(effect, Create) else effect.generation
+        )
         say(ENDED[verb], slot=effect.slot, generation=generation, took_ms=took_ms, why=effect.why)
 
 
