@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final, TypeVar
 
 from pathfinder.agent.settings import SETTINGS as AGENT_SETTINGS
+from pathfinder.api import answers
 from pathfinder.cli import errors as cli_errors
 from pathfinder.cli.config import FIELDS
 from pathfinder.cli.failures import MEANING as EXIT_CODES
@@ -56,6 +57,8 @@ NEXT_STEP: Final[Mapping[str, str]] = {
     "too_busy": "Repeat the request later, with the same idempotency key.",
     "not_leading": "Repeat the request: the server is starting or stopping.",
     "node_silent": "Look at the node: `pfi get nodes`. Repeat when it is ready.",
+    "method_not_allowed": "Look the path up in `GET /api/v3/openapi.json`.",
+    "internal": "Report it, with what the server's log says. Nothing was changed.",
     "store_full": "Make room on the server's disk. Nothing has to be restarted.",
     "unreachable": "Start the server, or name the right one: `--server`, `PFI_SERVER`.",
     "certificate_refused": "Name the server's certificate (`PFI_CA_FILE`) or key (`PFI_PIN`).",
@@ -113,7 +116,7 @@ def errors_page() -> str:
     """All errors that people meet: of the API, of a node's daemon, and pfi's exit codes."""
     api = (
         (f"`{kind.code}`", str(kind.http_status), _yes(kind.retry), *_told(kind.code, kind))
-        for kind in ERRORS
+        for kind in (*ERRORS, *api_failures())
     )
     runtime = ((f"`{kind.code}`", *_told(kind.code, kind)) for kind in runtime_failures())
     client = (
@@ -143,6 +146,12 @@ def errors_page() -> str:
 def runtime_failures() -> list[type[RuntimeFailure]]:
     """The failures of the runtime port, in the order of its text."""
     return _classes(port, RuntimeFailure)
+
+
+def api_failures() -> list[type[PathfinderError]]:
+    """The errors that begin in the API itself, in the order of its text."""
+    kinds = _classes(answers, PathfinderError)
+    return [kind for kind in kinds if kind not in (*ERRORS, PathfinderError)]
 
 
 def client_failures() -> list[type[PathfinderError]]:

@@ -2,6 +2,8 @@
 
 What is asserted is what the agent builds on: repeating a verb whose outcome is unknown ends in what
 was wished, with one instance and never two, and nothing half-made stays.
+
+Promises 4, 7, 8 and 11.
 """
 
 import itertools

@@ -1,4 +1,7 @@
-"""The store fails under a running server: what was not durable was never seen, the rest goes on."""
+"""The store fails under a running server: what was not durable was never seen, the rest goes on.
+
+Promise 1.
+"""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A full disk: changes are refused clearly, reading goes on, and room heals it."""
+"""A full disk: changes are refused clearly, reading goes on, and room heals it. Promise 1."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Events: lists of what happened, and streams that lose and repeat nothing."""
+"""Events: lists of what happened, and streams that lose and repeat nothing. Promise 11."""
 
 import http.client
 import json

@@ -1,4 +1,7 @@
-"""A node's conversation with a real server: it registers, its exchanges are parked and answered."""
+"""A node's conversation with a real server: it registers, its exchanges are parked and answered.
+
+Promises 8, 10 and 11.
+"""
 
 import time
 from collections.abc import Iterator

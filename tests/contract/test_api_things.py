@@ -1,4 +1,7 @@
-"""The API v3 for clusters and what is in them, and for tokens, on a real server."""
+"""The API v3 for clusters and what is in them, and for tokens, on a real server.
+
+Promises 1, 8 and 10.
+"""
 
 from collections.abc import Iterator
 

@@ -33,7 +33,8 @@ def test_stale_page_is_noticed_and_written(tmp_path: Path) -> None:
 
 
 def test_every_error_has_a_next_step_and_no_step_is_left_over() -> None:
-    codes = [kind.code for kind in (*ERRORS, *references.client_failures())]
+    told = (*ERRORS, *references.api_failures(), *references.client_failures())
+    codes = [kind.code for kind in told]
     codes += [kind.code for kind in references.runtime_failures()]
 
     assert sorted(references.NEXT_STEP) == sorted(codes)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong: one shape, the right status, nothing about our insides."""
+"""Whatever goes wrong: one shape, the right status, nothing about our insides. Promise 9."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The requests that tests/unit asserts as data do in a real LXD what they promise."""
+"""The requests that tests/unit asserts as data do in a real LXD what they promise. Promise 9."""
 
 from collections.abc import Iterator
 from pathlib import Path

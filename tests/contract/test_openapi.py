@@ -1,4 +1,7 @@
-"""The OpenAPI document: every route is in it, and what it says is what the server does."""
+"""The OpenAPI document: every route is in it, and what it says is what the server does.
+
+Promises 9 and 11.
+"""
 
 from collections.abc import Iterator
 from typing import Any

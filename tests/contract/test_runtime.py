@@ -1,4 +1,7 @@
-"""What every container runtime owes, by the port: one suite over all implementations."""
+"""What every container runtime owes, by the port: one suite over all implementations.
+
+Promises 7 and 8.
+"""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What every store engine promises, checked on each of them."""
+"""What every store engine promises, checked on each of them. Promise 1."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 
 The files are copied while the journal is open, as power loss would leave them, then cut or changed,
 and opened as a new server would.
+
+Promise 1.
 """
 
 import random

@@ -3,6 +3,8 @@
 A small world drives the real core: answers are repeated, late, of other sessions; runtime calls
 fail, hang, happen late or happen without saying so; containers die; people make things by hand.
 The promises of `agent/core.py` are asserted after every single event.
+
+Promises 4, 7, 8 and 11.
 """
 
 from dataclasses import replace
@@ -53,6 +55,7 @@ class World:
         self.epoch, self.incarnation = 1, "first"
         self.revision = 1
         self.wanted: dict[str, Assignment] = {}
+        self.history: dict[int, dict[str, Assignment]] = {1: {}}  # revision -> what was wanted
         self.is_faulty = True
         self.is_directed = False
         self.believed: set[str] = set()
@@ -86,6 +89,7 @@ class World:
         assert effect.slot not in [e.slot for e in calls if not isinstance(e, ListAll)]
         if isinstance(effect, Inspect):
             return
+        assert effect.slot != "hand-made", "touched what is not ours"
         assert self.is_directed, "acted before the first valid answer"
         assert effect.slot in self.believed, "acted before a full list"
         assert not any(w.slot == effect.slot and w.hold for w in self.last_word()), (
@@ -193,6 +197,7 @@ class World:
         else:
             hold = self.luck.random() < 0.2
             self.wanted[slot] = wish(slot, generation=self.revision, hold=hold)
+        self.history[self.revision] = dict(self.wanted)
 
     def answer(self) -> None:
         if not self.asked:
@@ -211,8 +216,14 @@ class World:
         if exchange.seen == self.revision:
             return common
         if self.is_faulty and self.luck.random() < 0.2:  # a difference that builds on anything
-            base = self.luck.choice((exchange.seen, exchange.seen + 1))
-            return replace(common, kind="difference", base=base, revision=base)
+            base = exchange.seen + 1
+            return replace(
+                common,
+                kind="difference",
+                base=base,
+                revision=self.revision,
+                released=tuple(self.wanted),
+            )
         wanted = tuple(self.wanted.values())
         return replace(common, kind="complete", revision=self.revision, assignments=wanted)
 
@@ -226,6 +237,8 @@ class World:
         if self.core.conversation.taken == before:
             return
         self.is_directed = self.is_directed or reply.kind == "complete"
+        seen = self.core.conversation.seen
+        assert seen == 0 or self.core.conversation.wanted == self.history[seen]
         for holding in exchange.holding:
             self.heard.setdefault(holding.slot, set()).add(holding.generation)
 
@@ -273,6 +286,7 @@ class World:
             self.happen(self.late.pop())
         self.wanted = {name: replace(w, hold=False) for name, w in self.wanted.items()}
         self.revision += 1
+        self.history[self.revision] = dict(self.wanted)
         self.now_ms += 1
         self.pump()
         for _ in range(4_000):

@@ -1,4 +1,4 @@
-"""Texts that we write and read for LXD without the standard library's larger modules."""
+"""Texts that we write and read for LXD without the standard library's larger modules. Promise 9."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qs, unquote, urlsplit

@@ -1,4 +1,7 @@
-"""Placing and explaining over any small fleet, checked against placing in plain Python."""
+"""Placing and explaining over any small fleet, checked against placing in plain Python.
+
+Promise 5.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -2,6 +2,8 @@
 
 A small world makes the steps that `deployment_steps` says: what is created or replaced becomes
 ready later, what is deleted is gone later, replicas fail and recover by themselves.
+
+Promise 6.
 """
 
 from collections.abc import Sequence

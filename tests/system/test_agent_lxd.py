@@ -1,4 +1,7 @@
-"""The agent as a process, with a real LXD and a server that can be made to vanish and forget."""
+"""The agent as a process, with a real LXD and a server that can be made to vanish and forget.
+
+Promises 4 and 7.
+"""
 
 import json
 from collections.abc import Iterator

@@ -1,6 +1,8 @@
 """kill -9 of a server that eight clients write to: all that was answered is there afterwards.
 
 KILLS in the environment says how often; 200 is what a release is tried with.
+
+Promise 1.
 """
 
 import http.client

@@ -1,4 +1,7 @@
-"""`pathfinder init` and `server` as processes: start, refusals, signals, TLS, full disks."""
+"""`pathfinder init` and `server` as processes: start, refusals, signals, TLS, full disks.
+
+Promises 1 and 10.
+"""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of writing: what was acknowledged is there, whole, in order."""
+"""kill -9 in the middle of writing: what was acknowledged is there, whole, in order. Promise 1."""
 
 import os
 import random

@@ -1,4 +1,7 @@
-"""Which answers count, how long the lease runs, and when the node speaks next."""
+"""Which answers count, how long the lease runs, and when the node speaks next.
+
+Promises 1, 8 and 11.
+"""
 
 import pytest
 

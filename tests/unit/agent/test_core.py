@@ -1,4 +1,7 @@
-"""What the core does in the situations that a node meets; the property test does the rest."""
+"""What the core does in the situations that a node meets; the property test does the rest.
+
+Promises 4, 7, 8 and 11.
+"""
 
 from dataclasses import replace
 

@@ -1,4 +1,7 @@
-"""Identity, checkpoint and pin: small files that survive, and a walk through a certificate."""
+"""Identity, checkpoint and pin: small files that survive, and a walk through a certificate.
+
+Promise 10.
+"""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What a deployment's replicas go through next: tables of before, wanted and after."""
+"""What a deployment's replicas go through next: tables of before, wanted and after. Promise 6."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Kept HTTP connections: when they are used again, what is repeated, and every bound."""
+"""Kept HTTP connections: when they are used again, what is repeated, and every bound.
+
+Promise 11.
+"""
 
 import socket
 import threading

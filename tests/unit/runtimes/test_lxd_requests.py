@@ -1,4 +1,7 @@
-"""What Pathfinder wishes, as requests to LXD. tests/contract sends the same ones to a daemon."""
+"""What Pathfinder wishes, as requests to LXD. tests/contract sends the same ones to a daemon.
+
+Promise 9.
+"""
 
 import pytest
 

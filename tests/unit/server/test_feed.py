@@ -1,4 +1,7 @@
-"""Followers of events: each gets what it wants, in order, or is told that it was too slow."""
+"""Followers of events: each gets what it wants, in order, or is told that it was too slow.
+
+Promise 11.
+"""
 
 import asyncio
 

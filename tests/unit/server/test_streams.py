@@ -1,4 +1,7 @@
-"""One direction of a stream: in order, bounded, and closed for both who put and who take."""
+"""One direction of a stream: in order, bounded, and closed for both who put and who take.
+
+Promise 11.
+"""
 
 import asyncio
 
