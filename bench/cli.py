@@ -4,15 +4,15 @@ Wall time of whole processes, the median of many, each beside a `python -c pass`
 the machine's speed changes from minute to minute. The lists come from the stub of the API.
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from tests.support.stub_api import TOKEN, stub_api
+from tests.support.stub_api import pfi_environ, stub_api
 
 ROUNDS: Final = 25
 BARE: Final = (sys.executable, "-c", "pass")
@@ -23,13 +23,7 @@ CONTAINERS: Final = 1_000
 def run() -> Iterator[dict[str, Any]]:
     """Help, version, a short list and a long list; milliseconds, beside the interpreter's."""
     with stub_api() as api:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "PFI_SERVER": api.url,
-            "PFI_TOKEN": TOKEN,
-            "PFI_CONFIG": "/nonexistent/config.json",
-        }
+        environ = pfi_environ(api, Path("/nonexistent"))
         api.put("/clusters/default/nodes/n1", name="n1", status="ready")
         yield _measured("cli_help", ("--help",), environ)
         yield _measured("cli_get_one", ("get", "nodes"), environ)

@@ -13,12 +13,14 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -89,6 +91,17 @@ class StubApi:
     def requests_to(self, path: str) -> list[Seen]:
         """The requests that this path has seen."""
         return [seen for seen in self.seen if seen.path == ROOT + path]
+
+
+def pfi_environ(api: StubApi, directory: Path) -> dict[str, str]:
+    """The environment in which `pfi` speaks to this server, and keeps its contexts there."""
+    return {
+        "PFI_SERVER": api.url,
+        "PFI_TOKEN": TOKEN,
+        "PFI_CONFIG": str(directory / "config.json"),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
 
 
 def container(name: str) -> Item:

@@ -129,7 +129,9 @@ def test_a_terminal_in_a_container_has_size_keys_and_interrupts(environ: dict[st
 
 @pytest.mark.usefixtures("applied")
 def test_a_command_that_does_not_exist_ends_as_shells_have_it(call: Call) -> None:
-    call("exec", "one", "--", "nosuchcommand", code=127)
+    ended = call("exec", "one", "--", "nosuchcommand", code=127)
+
+    assert "not found" in ended.stdout + ended.stderr
 
 
 @pytest.mark.usefixtures("applied")
@@ -171,9 +173,13 @@ def test_an_unknown_image_is_said_with_those_that_exist(call: Call) -> None:
 
 
 def test_a_refused_credential_and_an_unknown_cluster_have_their_codes(call: Call) -> None:
-    call("get", "nodes", code=6, PFI_TOKEN="pft.0.0")
-    call("get", "nodes", "-c", "nope", code=3)
-    call("get", "nodes", code=5, PFI_CA_FILE="")
+    refused = call("get", "nodes", code=6, PFI_TOKEN="pft.0.0")
+    unknown = call("get", "nodes", "-c", "nope", code=3)
+    distrusted = call("get", "nodes", code=5, PFI_CA_FILE="")
+
+    assert "--token-file" in refused.stderr
+    assert "pfi get clusters" in unknown.stderr
+    assert "--ca-file" in distrusted.stderr
 
 
 def test_the_servers_mistakes_in_a_manifest_are_shown_at_their_line(
