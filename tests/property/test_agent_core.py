@@ -216,7 +216,7 @@ class World:
         if exchange.seen == self.revision:
             return common
         if self.is_faulty and self.luck.random() < 0.2:  # a difference that builds on anything
-            base = exchange.seen + 1
+            base = exchange.seen + 1_000_000  # a revision that never was
             return replace(
                 common,
                 kind="difference",
