@@ -121,7 +121,9 @@ class Controller:
             return Heard(believed=False, reply=reply, change=change, lead_at_least=at_least)
         heard = life.node(node_key)
         if request.session.sequence <= heard.sequence:
-            return Heard(believed=False, reply=replies.nothing(request))
+            # Late, repeated, or of an agent that has lost its checkpoint: it may go on from here.
+            reply = replies.hello(life, request, sequence=heard.sequence)
+            return Heard(believed=False, reply=reply)
         heard.sequence, heard.heard_ms = request.session.sequence, moment.uptime_ms
         if request.measurements is not None:
             heard.measurements = request.measurements
@@ -195,6 +197,9 @@ class Controller:
         for life in self.life.nodes.values():
             life.is_unsettled = True
             life.news = min(life.news, self.state.revision)
+        # Also what was just doubted, or believed again.
+        self.life.restored = any(node.unverified for node in self.state.all(Node))
+        self.life.recovering = self.life.recovering or self.life.restored
         for key in change.nodes | {edit.key for edit in change.edits if edit.kind == Node.KIND}:
             node = self.state.get(Node, key)
             if node is not None:

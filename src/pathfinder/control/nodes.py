@@ -115,7 +115,7 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
     held = tx.state.on_node(node.key)
     if held and not force:
         raise Conflict(
-            f"node {node.name!r} has {len(held)} containers",
+            f"node {node.name!r} has {len(held)} container{'s' * (len(held) > 1)}",
             hint=f"pfi cordon {node.name}, reschedule or delete them; "
             f"or, when the machine is dead for certain: pfi delete node {node.name} --force",
         )

@@ -17,13 +17,13 @@ from pathfinder.wire.messages import (
 )
 
 
-def hello(life: Life, request: Exchange) -> Reply:
-    """The answer to an exchange of another session."""
+def hello(life: Life, request: Exchange, *, sequence: int = 0) -> Reply:
+    """The answer to an exchange of another session, or one not newer than `sequence`."""
     return Reply(
         session=Session(
             epoch=life.epoch,
             incarnation=life.incarnation,
-            sequence=request.session.sequence,
+            sequence=max(request.session.sequence, sequence),
         ),
         sent_ms=request.sent_ms,
         kind="hello",

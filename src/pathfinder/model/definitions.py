@@ -232,9 +232,13 @@ def _constraints(value: object, place: str) -> tuple[str, ...]:
 
 
 def _nearest(key: str, choices: tuple[str, ...]) -> str:
-    for choice in choices:
-        if choice.startswith(key[:3].lower()) or key.lower() in choice:
-            return f"did you mean {choice}?"
+    def shared(choice: str) -> int:
+        pairs = zip(choice, key.lower(), strict=False)
+        return next((place for place, (a, b) in enumerate(pairs) if a != b), len(key))
+
+    nearest = max(choices, key=shared)
+    if shared(nearest) >= 2:
+        return f"did you mean {nearest}?"
     return f"fields are {', '.join(choices)}"
 
 
