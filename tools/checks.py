@@ -61,6 +61,11 @@ TELLING: Final = (
         fix="./dev simulate SEED",
     ),
 )
+FIXES: Final = (
+    ("ruff", "check", "--fix", "--quiet", "--output-format=concise"),
+    ("ruff", "format", "--quiet"),
+    ("python", "-m", "tools.references"),
+)
 # The longest first, so that the short ones fill the other core.
 ALL: Final = (*TELLING, *STATIC)
 
@@ -93,9 +98,8 @@ def run_check(check: Check) -> Verdict:
 
 
 def fix(console: Console) -> int:
-    """Format, and repair what the linter can repair."""
-    concise = "--output-format=concise"
-    for argv in (("ruff", "check", "--fix", "--quiet", concise), ("ruff", "format", "--quiet")):
+    """Format, repair what the linter can repair, and make the pages that come from the code."""
+    for argv in FIXES:
         verdict = run_check(Check(name=" ".join(argv), argv=argv))
         if not verdict.passed:
             console.say(verdict.output.rstrip())

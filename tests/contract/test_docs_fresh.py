@@ -13,6 +13,8 @@ from tools.tidy import tracked_files
 ROOT = references.ROOT
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+# A file of the repository named in the text; capitals stand for what the reader fills in.
+NAMED_FILE = re.compile(r"`((?:src|tests|docs|tools|bench|examples)/[a-z0-9_./-]+)`")
 PAGES = sorted(path for path in tracked_files(ROOT) if path.endswith(".md"))
 
 
@@ -57,6 +59,13 @@ def test_page_has_one_title_and_it_comes_first(page: str) -> None:
 
     assert lines[0].startswith("# ")
     assert sum(line.startswith("# ") for line in lines) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    named = NAMED_FILE.findall(without_code((ROOT / page).read_text()))
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def links(page: Path) -> list[str]:
