@@ -154,3 +154,34 @@ def test_a_terminal_gets_colours_unless_they_are_not_wanted(
         terminal.ends()
 
         assert b"\x1b" not in terminal.screen
+
+
+# Going on in a pipe
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "earlier", "later"),
+    [
+        (("get", "containers", "--watch"), "SCHEDULED", "BOOTSTRAPPED"),
+        (("get", "containers", "--watch", "-o", "json"), '"SCHEDULED"', '"BOOTSTRAPPED"'),
+        (("events", "--follow"), "scheduled", "ready"),
+        (("events", "--follow", "-o", "json"), '"scheduled"', '"ready"'),
+    ],
+)
+def test_what_changes_is_a_line_each_in_a_pipe(
+    api: StubApi, environ: dict[str, str], arguments: tuple[str, ...], earlier: str, later: str
+) -> None:
+    api.put_container("web", phase="SCHEDULED", ready=False)
+    api.emit("container", "web", "scheduled")
+    with subprocess.Popen([*PFI, *arguments], stdout=subprocess.PIPE, env=environ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, b"")
+        before = next(line for line in lines if earlier.encode() in line)
+        api.put_container("web")
+        api.emit("container", "web", "ready")
+        after = next(line for line in lines if later.encode() in line)
+        process.kill()
+
+    assert b"web" in before
+    assert b"web" in after

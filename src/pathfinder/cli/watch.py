@@ -108,7 +108,7 @@ def _append(
     shown: dict[str, int] = {}
     widths: list[int] = []
     while True:
-        items = {item["name"]: item for item in _listed(session, kind, names, filters)}
+        items = {_key(item): item for item in _listed(session, kind, names, filters)}
         news = [item for name, item in items.items() if shown.get(name) != item["revision"]]
         gone = [name for name in shown if name not in items]
         if session.is_for_programs:
@@ -123,6 +123,11 @@ def _append(
                 say(session, f"{kind.name}/{name} is gone")
         shown = {name: item["revision"] for name, item in items.items()}
         changes.wait(LOOK_S)
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    """Names are unique, but for tokens, which have identifiers."""
+    return str(item.get("id") or item["name"])
 
 
 def _print_rows(session: Session, rows: list[list[str]], widths: list[int]) -> list[int]:

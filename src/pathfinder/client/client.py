@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from pathfinder.client.errors import Unexpected
 from pathfinder.client.following import EventFollower, follow
-from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, EVENT, NODE, ROOT, TOKEN, Kind
+from pathfinder.client.kinds import CLUSTER, CONTAINER, DEPLOYMENT, EVENT, NODE, ROOT, TOKEN, Kind
 from pathfinder.client.transport import ANSWER_S_MAX, Request, Transport
 from pathfinder.client.trust import Trust
 
@@ -180,7 +180,7 @@ class Client:
         body: Object = {"ttl_s": ttl_s}
         if node:
             body["node"] = node
-        path = f"{ROOT}/clusters/{cluster or self.cluster}/join-tokens"
+        path = CLUSTER.path("", cluster or self.cluster, "join-tokens")
         return self._ask("POST", path, body=body)
 
     # Questions
