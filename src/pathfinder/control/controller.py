@@ -114,7 +114,7 @@ class Controller:
             reply = replies.hello(life, request)
             if not reports.proves_restore(life, request):
                 return Heard(believed=False, reply=reply)
-            change = self._doubt_all(moment)
+            change = self.doubt_all(moment)
             epoch = request.session.epoch
             # Under an epoch that is not above all that nodes know, they would not follow us.
             at_least = epoch + 1 if epoch >= life.epoch else 0
@@ -288,7 +288,11 @@ class Controller:
             self._take_back(tx)
             raise
 
-    def _doubt_all(self, moment: Moment) -> Change | None:
+    def doubt_all(self, moment: Moment) -> Change | None:
+        """This state came back from an older backup; None when that is known already.
+
+        Nothing is placed until all nodes have said what they hold.
+        """
         if self.life.restored:
             return None
         tx = self._transaction(moment, "pathfinder")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pathfinder.control.state import Change
-from pathfinder.model.errors import TooBusy
+from pathfinder.model.errors import StoreFull, TooBusy
 from pathfinder.server.leader import Leader
 from pathfinder.wire.messages import HEARTBEAT_MS, Exchange, Reply, StreamRequest
 
@@ -39,6 +39,8 @@ class Exchanges:
         """The reply to an exchange: at once when there is news, else by the heartbeat."""
         heard = await self._leader.hear(node_key, exchange)
         if heard.reply is not None:
+            if heard.change is not None:
+                await self._remember_doubt()
             return heard.reply
         self._answer_older(node_key)
         if not self._is_open:
@@ -51,6 +53,15 @@ class Exchanges:
             # What is not on disk yet is no news: tried again as soon as it is.
             self._untried.add(node_key)
         return await self._park(node_key, exchange)
+
+    async def _remember_doubt(self) -> None:
+        """Return when it is durable that this state came back from an older backup.
+
+        A node has proved it, and would not prove it again once it follows us.
+        """
+        restored = await self._leader.look(lambda controller, _: controller.life.restored)
+        if not restored:
+            raise StoreFull("the disk is full", hint="the node asks again")
 
     def ask_for_stream(self, node_key: str, stream: StreamRequest) -> None:
         """Have the node open a stream, told with its parked exchange or its next; TooBusy."""

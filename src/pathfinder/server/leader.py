@@ -29,6 +29,7 @@ LOOKS_MAX: Final = 4_096  # questions that wait for a record to be on disk
 GROUP_COMMANDS_MAX: Final = 512
 GROUP_EDITS_MAX: Final = 20_000
 TICK_S: Final = 0.5
+STALL_MS_MAX: Final = 5_000  # questions are not kept waiting for a disk for longer
 LEAP_MAX: Final = (
     1 << 20
 )  # epochs; a node that claims more than this to have passed is not believed
@@ -104,6 +105,7 @@ class Leader:
         self._looks: list[_Look[Any]] = []
         self._group = _Group()
         self._is_appending = False
+        self._append_began_ms = 0
         self._is_tick_due = False
         self._was_recovering = True
         self._wake = asyncio.Event()
@@ -293,9 +295,10 @@ class Leader:
         self._save_snapshot()
 
     async def _append(self, body: bytes) -> None:
-        self._is_appending = True
+        now = self._clock.now()
+        self._is_appending, self._append_began_ms = True, now.uptime_ms
         try:
-            await self._journal.append(self._clock.now().wall_ms, body)
+            await self._journal.append(now.wall_ms, body)
         finally:
             self._is_appending = False
 
@@ -368,7 +371,7 @@ class Leader:
         self._lead_at_least = 0
         self._was_recovering = self.controller.life.recovering
         if at_least:
-            self.controller.life.restored = True
+            self._add_change(self.controller.doubt_all(now))
             self._log.warning(
                 "nodes know a later state than this store: it was restored from a backup; "
                 "what they hold is kept until a person decides",
@@ -386,6 +389,17 @@ class Leader:
             await asyncio.sleep(TICK_S)
             self._is_tick_due = True
             self._wake.set()
+            self._watch_disk()
+
+    def _watch_disk(self) -> None:
+        """Nobody waits for ever to see what a disk that hangs may still take or lose."""
+        waited_ms = self._clock.now().uptime_ms - self._append_began_ms
+        if not self._is_appending or waited_ms < STALL_MS_MAX:
+            return
+        self._log.warning("the disk has not answered", waited_ms=waited_ms)
+        looks, self._looks = self._looks, []
+        for look in looks:
+            _refuse(look.answer, TooBusy("the store's disk does not answer", hint=BUSY_HINT))
 
     def _fail(self, why: str) -> None:
         self._is_open = False

@@ -59,6 +59,7 @@ class World:
             Person(f"d{index}", index % 2 == 0, self.timeline, self._ask) for index in range(5)
         ]
         self.encodes = luck.random() < 0.2
+        self.travel_ms = luck.choice((20, 20, 600))  # how long a message takes at most
         self.gap_ms = luck.choice((600, 15_000, 15_000, 15_000))  # between two changes of mind
         self.revision_max = 0
 
@@ -156,7 +157,9 @@ class World:
             self.reached["lost"] += 1
             return
         is_late = luck.random() < faults.late
-        self.timeline.after(luck.randint(60, 6_000) if is_late else luck.randint(1, 20), arrive)
+        self.timeline.after(
+            luck.randint(60, 6_000) if is_late else luck.randint(1, self.travel_ms), arrive
+        )
         if luck.random() < faults.repeat:
             self.reached["repeated"] += 1
             self.timeline.after(luck.randint(1, 20_000), arrive)
