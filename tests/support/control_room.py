@@ -115,7 +115,7 @@ class ControlRoom:
         """Another process leads, on the same state or on a restored one."""
         self.state = self.state if state is None else state
         self.epoch = epoch or self.epoch + 1
-        self.incarnation = f"epoch {self.epoch}"
+        self.incarnation = f"after {self.incarnation}"
         self.controller = self._new_controller()
 
     def rebuilt(self) -> State:
@@ -223,8 +223,7 @@ class RoomNode:
 
     def _follow(self, reply: Reply) -> None:
         if reply.kind == "hello":
-            self.session = replace(reply.session, sequence=0)
-            self.seen = 0
+            self.session, self.seen = reply.session, 0
         elif reply.kind == "complete":
             self.wanted = {each.slot: each for each in reply.assignments}
             self.seen = reply.revision

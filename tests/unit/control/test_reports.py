@@ -226,14 +226,13 @@ def test_heartbeat_without_news_makes_no_revision_and_is_parked(
 
 def test_late_or_repeated_exchange_changes_nothing(room: ControlRoom, node: RoomNode) -> None:
     node.live()
-    late = node.session
-    node.live()
+    newest = node.session
     revision = room.state.revision
-    node.session = replace(late, sequence=late.sequence - 1)
+    node.session = replace(newest, sequence=newest.sequence - 2)
     reply = node.exchange(holding=())
 
     assert reply is not None
-    assert reply.kind == "nothing"
+    assert (reply.kind, reply.session) == ("hello", newest)
     assert room.state.revision == revision
     assert room.container("one").ready
 

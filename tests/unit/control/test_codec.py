@@ -1,0 +1,134 @@
+"""Records and snapshots: what is read is what was written, also by newer versions."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from pathfinder.control import codec
+from pathfinder.control.commands import Delete, Reschedule
+from pathfinder.control.objects import Container, Node
+from pathfinder.control.state import State
+from tests.support.control_room import (
+    CLUSTER,
+    ControlRoom,
+    RoomNode,
+    container,
+    deployment,
+    picture,
+    token_command,
+)
+
+
+@pytest.fixture
+def room() -> ControlRoom:
+    """A bit of everything, and changes of every kind."""
+    made = ControlRoom()
+    node = RoomNode(made, "n1").join()
+    hub = {"kind": "Remote", "cluster": CLUSTER, "name": "hub", "server": "https://hub.example"}
+    image = {"kind": "Image", "cluster": CLUSTER, "name": "base", "alias": "x", "remote": "hub"}
+    for document in (hub, image, deployment("web", 2), container("one", command=["a", "b"])):
+        made.put(document)
+    node.live()
+    made.ask(token_command("t", "s" * 40, clusters=(CLUSTER,)))
+    made.ask(Reschedule(CLUSTER, "one"))
+    made.ask(Delete("container", CLUSTER, "web-02"))
+    return made
+
+
+def record(**fields: Any) -> bytes:
+    """A record of this version with one change of one edit, some fields replaced."""
+    thing = {"cluster": CLUSTER, "name": "n9", "secret_digest": "d", "revision": 1, **fields}
+    return msgspec.msgpack.encode({"v": 1, "changes": [[1, [["node", "c/n9", thing]], []]]})
+
+
+def test_state_rebuilt_from_records_is_the_state(room: ControlRoom) -> None:
+    assert picture(room.rebuilt()) == picture(room.state)
+
+
+def test_records_may_hold_any_number_of_changes(room: ControlRoom) -> None:
+    together = State()
+    codec.replay(together, codec.encode_record(room.changes))
+
+    assert picture(together) == picture(room.state)
+
+
+def test_snapshot_gives_the_state_back(room: ControlRoom) -> None:
+    loaded = codec.load_snapshot(codec.encode_snapshot(room.state))
+
+    assert picture(loaded) == picture(room.state)
+
+
+def test_empty_state_has_a_snapshot_too() -> None:
+    loaded = codec.load_snapshot(codec.encode_snapshot(State()))
+
+    assert picture(loaded) == picture(State())
+
+
+def test_chunks_are_bounded(room: ControlRoom) -> None:
+    state = room.state
+    for number in range(2 * codec.CHUNK_THINGS + 1):
+        one = msgspec.structs.replace(room.container("one"), name=f"x{number}")
+        state.set("container", one.key, one)
+    chunks = list(codec.encode_snapshot(state))
+    sizes = [len(msgspec.msgpack.decode(chunk)["things"]) for chunk in chunks]
+
+    assert max(sizes) == codec.CHUNK_THINGS
+    assert sum(sizes) == sum(len(things) for things in state.things.values())
+    assert picture(codec.load_snapshot(chunks)) == picture(state)
+
+
+def test_fields_of_newer_versions_are_kept_and_written_back() -> None:
+    state = State()
+    codec.replay(state, record(zone="z1", tier={"name": "gold"}))
+    node = state.get(Node, "c/n9")
+    again = codec.load_snapshot(codec.encode_snapshot(state)).get(Node, "c/n9")
+
+    assert node is not None
+    assert node.extra == {"zone": "z1", "tier": {"name": "gold"}}
+    assert again == node
+    written = msgspec.msgpack.decode(next(iter(codec.encode_snapshot(state))))
+    assert written["things"][0]["zone"] == "z1"
+
+
+def test_field_that_this_version_learns_is_read_from_what_kept_it() -> None:
+    state = State()
+    codec.replay(state, record(extra={"zone": "z1"}, tier="gold"))
+    node = state.get(Node, "c/n9")
+
+    assert node is not None
+    assert node.extra == {"zone": "z1", "tier": "gold"}
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_another_form_is_refused_with_the_next_step(version: int) -> None:
+    body = msgspec.msgpack.encode({"v": version, "changes": []})
+    chunk = msgspec.msgpack.encode({"v": version, "revision": 1, "kind": "", "things": []})
+
+    with pytest.raises(codec.UnknownVersion, match="upgrade Pathfinder"):
+        codec.replay(State(), body)
+    with pytest.raises(codec.UnknownVersion, match="upgrade Pathfinder"):
+        codec.load_snapshot([chunk])
+
+
+def test_record_of_another_place_in_the_journal_is_a_bug(room: ControlRoom) -> None:
+    with pytest.raises(AssertionError):
+        codec.replay(State(), room.records[1])
+
+
+def test_shown_record_hides_what_could_open_something(room: ControlRoom) -> None:
+    shown = [codec.describe_record(each) for each in room.records]
+    edits = [edit for each in shown for change in each["changes"] for edit in change["edits"]]
+    secrets = [edit["after"]["secret_digest"] for edit in edits if edit["kind"] == "token"]
+
+    assert secrets == ["(hidden)"]
+    assert {edit["kind"] for edit in edits} >= {"cluster", "node", "container", "remote", "image"}
+
+
+def test_changes_taken_back_one_by_one_lead_to_the_beginning(room: ControlRoom) -> None:
+    beginning = State()
+    for change in reversed(room.changes):
+        room.controller.revert(change)
+
+    assert picture(room.state) == picture(beginning)
+    assert room.state.count(Container) == 0
