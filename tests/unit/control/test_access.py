@@ -1,4 +1,4 @@
-"""Who may do what: roles, cluster scopes, expiry, revocation, and what a node may."""
+"""Who may do what: roles, cluster scopes, expiry, revocation, and what a node may. Promise 10."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""What holds for every request: idempotency keys, revisions that must match, dry runs."""
+"""What holds for every request: idempotency keys, revisions that must match, dry runs.
+
+Promise 8.
+"""
 
 import pytest
 
