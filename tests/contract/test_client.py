@@ -15,8 +15,8 @@ from pathfinder.client.client import Client
 from pathfinder.client.errors import CertificateRefused, NoAnswer, Unexpected, Unreachable
 from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, TOKEN
 from pathfinder.client.terminal import BACKLOG_BYTES_MAX, Ended, Output, Terminal
-from pathfinder.client.trust import public_key_digest
 from pathfinder.model.errors import Conflict, Malformed, NotFound, Unauthorized
+from pathfinder.wire.certificate import public_key_digest
 from tests.support.certificates import self_signed
 from tests.support.stub_api import TOKEN as SECRET
 from tests.support.stub_api import StubApi, stub_api

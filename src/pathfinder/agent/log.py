@@ -1,4 +1,4 @@
-"""One event, one line on stderr: `started slot=web-01 generation=3 took_ms=812 why="assigned"`.
+"""One event, one line on stderr, after the moment: `started slot=web-01 took_ms=812 why=assigned`.
 
 Not `logging`: it costs 2.6 MB of the agent's 22. Values that need it are quoted as JSON, so that a
 line stays one line whatever a daemon said.
@@ -6,6 +6,7 @@ line stays one line whatever a daemon said.
 
 import json
 import sys
+import time
 from typing import Final, TextIO
 
 VALUE_LENGTH_MAX: Final = 800
@@ -22,7 +23,8 @@ def say(event: str, *, to: TextIO | None = None, **fields: object) -> None:
     """Write the line of one event at once, to stderr if nothing else is named."""
     stream = to or sys.stderr
     try:
-        stream.write(line(event, **fields) + "\n")
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        stream.write(f"{now} {line(event, **fields)}\n")
         stream.flush()
     except OSError:
         pass  # whoever read our words has gone; the containers still need us

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pathfinder.agent.certificate import CertificateWrong, public_key_digest
 from pathfinder.agent.identity import Identity
 from pathfinder.model.errors import Malformed
 from pathfinder.runtimes.http import Answer, HttpFailure, HttpPool, Request
 from pathfinder.runtimes.websocket import WebSocket, open_websocket
 from pathfinder.wire import codec
+from pathfinder.wire.certificate import CertificateWrong, public_key_digest
 from pathfinder.wire.messages import (
     BODY_BYTES_MAX,
     Exchange,

@@ -128,7 +128,7 @@ def help_text() -> str:
 
 
 def _flags(arguments: Sequence[str]) -> dict[str, str]:
-    """`--flag value` and `--flag=value`. Not argparse: it takes 1.2 MB of the agent's 22."""
+    """`--flag value` and `--flag=value`. Not argparse, which takes 0.4 MB of the agent's 22."""
     known = [setting.flag for setting in SETTINGS]
     given: dict[str, str] = {}
     rest = list(arguments)

@@ -17,6 +17,7 @@ import yaml
 from pathfinder.cli.kinds import nearest
 from pathfinder.model import names
 from pathfinder.model.definitions import container_spec
+from pathfinder.model.documents import KINDS, allowed_fields
 from pathfinder.model.errors import DefinitionWrong, Malformed
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -24,13 +25,6 @@ FILE_BYTES_MAX: Final = 4 << 20
 DEPTH_MAX: Final = 32
 PLACES_MAX: Final = 200_000  # aliases of aliases grow a small file into a large one
 TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
-FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "Cluster": (),
-    "Remote": ("server", "protocol", "certificate"),
-    "Image": ("alias", "fingerprint", "remote", "kind_of_image", "spec"),
-    "Deployment": ("labels", "replicas", "min_available", "spec"),
-    "Container": ("labels", "spec"),
-}
 IN_DOCUMENTS: Final = re.compile(r"documents\[(\d+)\]\.?(.*)", re.DOTALL)
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where it exists
 
@@ -132,12 +126,12 @@ def located_by_server(error: DefinitionWrong, manifests: Sequence[Manifest]) -> 
 def _check_document(document: dict[str, Any]) -> None:
     kind = document.get("kind")
     if kind is None:
-        raise DefinitionWrong("kind", "is missing", hint=f"kinds are {', '.join(FIELDS)}")
-    if kind not in FIELDS:
-        near = nearest(str(kind).title(), tuple(FIELDS))
-        hint = f"did you mean {near}?" if near else f"kinds are {', '.join(FIELDS)}"
+        raise DefinitionWrong("kind", "is missing", hint=f"kinds are {', '.join(KINDS)}")
+    if kind not in KINDS:
+        near = nearest(str(kind).title(), KINDS)
+        hint = f"did you mean {near}?" if near else f"kinds are {', '.join(KINDS)}"
         raise DefinitionWrong("kind", f"{kind!r} is not a kind of document", hint=hint)
-    allowed = ("kind", "name", *(() if kind == "Cluster" else ("cluster",)), *FIELDS[kind])
+    allowed = allowed_fields(kind)
     for key in document:
         if key not in allowed:
             near = nearest(str(key), allowed)

@@ -21,6 +21,7 @@ from pathfinder.control.objects import (
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names
 from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.documents import DOCUMENTS_MAX
 from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
@@ -32,8 +33,8 @@ KIND_OF_WORD: dict[str, type[Thing]] = {
 
 def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tuple[Thing, ...]:
     """Make all documents true, in an order in which each finds what it names; all or none."""
-    if len(command.documents) > manifests.DOCUMENTS_MAX:
-        raise TooMuch(f"at most {manifests.DOCUMENTS_MAX} documents at once")
+    if len(command.documents) > DOCUMENTS_MAX:
+        raise TooMuch(f"at most {DOCUMENTS_MAX} documents at once")
     parsed = [
         manifests.wanted(document, f"documents[{index}]")
         for index, document in enumerate(command.documents)

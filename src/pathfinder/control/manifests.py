@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pathfinder.model import names, resources, selectors
 from pathfinder.model.definitions import (
@@ -11,17 +11,8 @@ from pathfinder.model.definitions import (
     container_spec,
     image_source,
 )
+from pathfinder.model.documents import FIELDS, KINDS, allowed_fields
 from pathfinder.model.errors import DefinitionWrong
-
-KINDS: Final = ("Cluster", "Remote", "Image", "Deployment", "Container")  # in order of application
-DOCUMENTS_MAX: Final = 1000
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Cluster": (),
-    "Remote": ("server", "protocol", "certificate"),
-    "Image": ("alias", "fingerprint", "remote", "kind_of_image"),
-    "Deployment": ("labels", "replicas", "min_available", "spec"),
-    "Container": ("labels", "spec"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +91,6 @@ def wanted(document: object, place: str) -> Wanted:
         name = names.hostname(document.get("name"), f"{place}.name")
     else:
         name = names.name(document.get("name"), f"{place}.name")
-    if kind == "Image" and fields.keys() == {"spec"} and isinstance(fields["spec"], Mapping):
-        fields, place = dict(fields["spec"]), f"{place}.spec"
     return _OF_KIND[kind](cluster, name, fields, place)
 
 
@@ -186,11 +175,10 @@ _OF_KIND = {
 
 
 def _only(kind: str, fields: Mapping[str, Any], place: str) -> None:
-    common = ("kind", "name") if kind == "Cluster" else ("kind", "cluster", "name")
     for key in fields:
         if key not in FIELDS[kind]:
             raise DefinitionWrong(
                 f"{place}.{key}",
                 f"is not a field of a {kind}",
-                hint=f"fields are {', '.join((*common, *FIELDS[kind]))}",
+                hint=f"fields are {', '.join(allowed_fields(kind))}",
             )

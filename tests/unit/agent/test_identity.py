@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from pathfinder.agent.certificate import CertificateWrong, public_key, public_key_digest
 from pathfinder.agent.checkpoint import CheckpointFile
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.identity import FILE, IdentityWrong, keep, load_or_make, pin_of
 from pathfinder.model.errors import Malformed
+from pathfinder.wire.certificate import CertificateWrong, public_key, public_key_digest
 
 PIN = "ab" * 32
 CHECKPOINT = Checkpoint(epoch=3, incarnation="a", sequence=77, lease_until_ms=9_000)

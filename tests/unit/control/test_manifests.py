@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pathfinder.control.manifests import WantedContainer, WantedDeployment, WantedImage, wanted
+from pathfinder.control.manifests import WantedContainer, WantedDeployment, wanted
 from pathfinder.model.errors import DefinitionWrong
 
 SPEC = {"image": "busybox"}
@@ -46,7 +46,6 @@ WRONG: list[tuple[object, str, str]] = [
     ({"kind": "Image", "name": "i", "alias": "a", "fingerprint": "f" * 64}, "d: name either", ""),
     ({"kind": "Image", "name": "i", "fingerprint": "XYZ"}, "d.fingerprint: 'XYZ' is not 12", ""),
     ({"kind": "Image", "name": "i", "alias": "a", "kind_of_image": "x"}, "d.kind_of_image: is", ""),
-    ({"kind": "Image", "name": "i", "spec": {"alais": "a"}}, "d.spec.alais: is not a field", ""),
     ({"kind": "Image", "name": "i", "spec": {"alias": "a"}, "typo": 1}, "d.spec: is not", ""),
 ]  # fmt: skip
 
@@ -81,12 +80,3 @@ def test_one_replica_is_free_to_be_replaced_unless_said_otherwise(
 
     assert isinstance(made, WantedDeployment)
     assert made.min_available == expected
-
-
-def test_image_may_be_written_flat_or_as_a_spec() -> None:
-    fields = {"alias": "debian/12", "kind_of_image": "system"}
-    flat = wanted({"kind": "Image", "name": "i", **fields}, "d")
-    nested = wanted({"kind": "Image", "name": "i", "spec": fields}, "d")
-
-    assert isinstance(flat, WantedImage)
-    assert flat == nested

@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pathfinder.client.trust import public_key_digest
-from pathfinder.model.errors import Malformed
+from pathfinder.wire.certificate import CertificateWrong, public_key_digest
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -53,5 +52,5 @@ def test_a_certificate_that_is_cut_anywhere_is_refused() -> None:
     whole = certificate_of(ec.generate_private_key(ec.SECP256R1()))
 
     for length in range(len(whole)):
-        with pytest.raises(Malformed):
+        with pytest.raises(CertificateWrong):
             public_key_digest(whole[:length])
