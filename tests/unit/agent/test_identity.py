@@ -1,72 +1,22 @@
-"""Identity, checkpoint and pin: small files that survive, and a walk through a certificate.
+"""Identity, checkpoint and pin: small files that survive.
 
 Promise 10.
 """
 
-import datetime as dt
 import json
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
 
 from pathfinder.agent.checkpoint import CheckpointFile
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.identity import FILE, IdentityWrong, keep, load_or_make, pin_of
 from pathfinder.model.errors import Malformed
-from pathfinder.wire.certificate import CertificateWrong, public_key, public_key_digest
 
 PIN = "ab" * 32
 CHECKPOINT = Checkpoint(epoch=3, incarnation="a", sequence=77, lease_until_ms=9_000)
-
-
-def certificate(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    """A self-signed certificate's DER."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server " * 9)])
-    now = dt.datetime.now(dt.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-    )
-    return built.public_bytes(Encoding.DER)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        ec.generate_private_key(ec.SECP256R1()),
-        ed25519.Ed25519PrivateKey.generate(),
-        rsa.generate_private_key(65537, 2048),
-    ],
-    ids=["p256", "ed25519", "rsa"],
-)
-def test_public_key_is_found_where_another_implementation_finds_it(
-    key: CertificateIssuerPrivateKeyTypes,
-) -> None:
-    expected = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    assert public_key(certificate(key)) == expected
-
-
-@pytest.mark.parametrize("cut", [0, 1, 2, 3, 10, 60, 120, 200])
-def test_cut_certificate_is_refused(cut: int) -> None:
-    whole = certificate(ec.generate_private_key(ec.SECP256R1()))
-
-    with pytest.raises(CertificateWrong):
-        public_key_digest(whole[:cut])
 
 
 def test_secret_is_made_once_and_readable_for_its_owner_alone(tmp_path: Path) -> None:
