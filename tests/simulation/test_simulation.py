@@ -24,7 +24,7 @@ REGRESSIONS = {
     19: "an adopted container never became ready",
     46: "a container was made again while an orphan of its name ran",
     163: "a container made during recovery ran beside its forgotten namesake",
-    248: "adoption looked like a rollout",
+    248: "a backup from the middle of a recovery did not wait for nodes that had been heard before",
 }
 
 

@@ -325,17 +325,16 @@ class Controller:
     def _recover(self, tx: Transaction, moment: Moment) -> None:
         """Recovery ends when every node has said what it holds, or has certainly lost its lease.
 
-        For a state that was restored from an older backup: only when every node has said it.
+        For a state that was restored from an older backup, every node must have said it, if need
+        be in an earlier life of the server.
         """
         life = self.life
         if not life.recovering:
             return
-        if life.restored:
-            has_ended = not any(node.unverified for node in self.state.all(Node))
-        else:
-            has_outwaited = moment.uptime_ms - life.began_ms > OUTWAIT_MS
-            has_ended = has_outwaited or all(node.was_complete for node in life.nodes.values())
-        if not has_ended:
+        has_outwaited = moment.uptime_ms - life.began_ms > OUTWAIT_MS
+        if not has_outwaited and not all(node.was_complete for node in life.nodes.values()):
+            return
+        if any(node.unverified for node in self.state.all(Node)):
             return
         life.recovering = life.restored = False
         self._catch_up(tx)
