@@ -27,7 +27,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """An exchange had no answer that can be used."""
+    """An exchange had no answer that can be used. `error` "": people have been told already."""
 
     sequence: int
     error: str

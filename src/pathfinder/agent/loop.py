@@ -161,7 +161,7 @@ class Loop:
         self._silence = ""
 
     def _say_unanswered(self, error: str) -> None:
-        if error != self._silence:
+        if error and error != self._silence:
             say("server_silent", error=error, containers="stay as they are")
         self._silence = error
 

@@ -74,6 +74,10 @@ def converse(
     sequence = exchange.session.sequence
     try:
         membership.join_if_needed()
+    except ServerFailure:
+        inbox.put(Unanswered(sequence=sequence, error=""))  # membership says why
+        return
+    try:
         reply = server.exchange(membership.identity, exchange, heartbeat_ms)
     except ServerFailure as failure:
         if isinstance(failure, ServerRefused) and failure.status == 401:

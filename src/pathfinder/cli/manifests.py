@@ -190,8 +190,10 @@ def _yaml_wrong(error: yaml.MarkedYAMLError, file: str) -> Malformed:
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark else ""
     problem = error.problem or "cannot be understood"
-    hint = ""
-    if "cannot start any token" in problem or "tab" in problem:
+    hint = "check the indentation and the quotes here and in the line above"
+    if "document start" in problem:
+        hint = "separate documents by a line with three hyphens: ---"
+    elif "cannot start any token" in problem or "tab" in problem:
         hint = "indent with spaces, and quote texts that begin with a sign"
     elif "mapping values are not allowed" in problem:
         hint = "check the indentation above, or quote a text with a colon in it"

@@ -15,7 +15,7 @@ VERBS_OF_ROLE: dict[str, frozenset[str]] = {
     "app": frozenset({"read", "write", "exec"}),
     "reader": frozenset({"read"}),
 }
-HINT = "pass a token: pfi --token-file F, PFI_TOKEN, or pfi config set token-file F"
+HINT = "give a token: pfi --token-file FILE, PFI_TOKEN, or pfi config set token=@FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,16 @@ class Principal:
     def require(self, verb: Verb, cluster: str = "") -> None:
         """Forbidden unless the role has the verb and the scope the cluster."""
         if verb not in VERBS_OF_ROLE.get(self.role, ()):
+            enough = next(role for role in reversed(VERBS_OF_ROLE) if verb in VERBS_OF_ROLE[role])
             raise Forbidden(
                 f"{self.name} has the role {self.role}, which may not {verb} here",
-                hint="use a token with another role: pfi create token --role ...",
+                hint=f"an administrator makes one: pfi create token NAME --role {enough}",
             )
         if self.clusters and cluster not in self.clusters:
             raise Forbidden(
                 f"{self.name} is for the clusters {', '.join(self.clusters)}"
                 + (f", not {cluster}" if cluster else ", and this concerns all"),
+                hint="use a token for all clusters, or name one of these: pfi --cluster NAME",
             )
 
     def sees(self, cluster: str) -> bool:

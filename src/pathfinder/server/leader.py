@@ -283,7 +283,8 @@ class Leader:
             await self._append(body)
         except DiskFull as error:
             self._note_full(str(error))
-            self._take_back(group, StoreFull(str(error), hint="reads and running containers go on"))
+            hint = "then repeat the change; reads and running containers go on meanwhile"
+            self._take_back(group, StoreFull(str(error), hint=hint))
         except StoreFailure as error:
             # Whether it is durable may be open: only the next start can tell.
             for answer, _ in group.answers:
