@@ -221,3 +221,20 @@ def _wait_until_heard(server: RunningServer, name: str, error: str) -> None:
     deadline = time.monotonic() + 10
     while api.get(f"/api/v3/clusters/default/nodes/{name}")["runtime_error"] != error:
         assert time.monotonic() < deadline, "it is not heard"
+
+
+@pytest.mark.parametrize("word", ["\ud800", 1 << 64])
+def test_word_of_a_node_that_cannot_be_stored_is_refused_and_harms_nobody(
+    server: RunningServer, word: object
+) -> None:
+    node = server.node("odd")
+    node.join()
+    said = {"session": {"epoch": 1, "incarnation": "i", "sequence": 1}, "sent_ms": 1}
+    credential = f"pfn.default.{node.name}.{node.secret}"
+    exchange = {**said, "facts": {"odd": word}}
+    answer = server.api(credential).call("POST", "/api/v3/node/exchange", exchange)
+
+    assert answer.status == 400
+    assert answer.code == "malformed"
+    assert server.api().get("/readyz") == {"status": "ok"}
+    assert server.failures == []
