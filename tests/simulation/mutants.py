@@ -1,7 +1,8 @@
 """Mistakes sown into the production code, one at a time: each breaks a rule of the protocol.
 
 They measure the simulation itself: a mutant that no seed notices shows that a check is missing, or
-that a rule is not needed. `sow` changes a copy of the sources; nothing is patched at run time.
+that a rule is not needed. Rules of the agent that several layers hold (what is not ours, looking
+after an unknown outcome) are measured by its own tests. `sow` changes a copy of the sources; nothing is patched at run time.
 """
 
 from dataclasses import dataclass
@@ -116,18 +117,6 @@ MUTANTS = (
         file="reconcile/deployments.py",
         old="    floor = min(deployment.min_available, deployment.replica_count)\n",
         new="    floor = 0\n",
-    ),
-    Mutant(
-        name="the_agent_forgets_to_look_after_an_unknown_outcome",
-        file="agent/core.py",
-        old="gives what is still under way the time to happen.\n        slot.certain = False\n",
-        new="gives what is still under way the time to happen.\n",
-    ),
-    Mutant(
-        name="the_agent_touches_what_is_not_ours",
-        file="agent/slots.py",
-        old='        slot.presence = "absent" if instance is None else "foreign"\n',
-        new='        slot.presence = "absent" if instance is None else "ours"\n',
     ),
     Mutant(
         name="the_agent_acts_before_the_server_has_spoken",

@@ -60,7 +60,7 @@ class World:
         ]
         self.encodes = luck.random() < 0.2
         self.travel_ms = luck.choice((20, 20, 600))  # how long a message takes at most
-        self.gap_ms = luck.choice((600, 15_000, 15_000, 15_000))  # between two changes of mind
+        self.gap_ms = luck.choice((2_000, 15_000, 15_000, 15_000))  # between two changes of mind
         self.revision_max = 0
 
     def run(self) -> Verdict:
