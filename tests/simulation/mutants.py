@@ -2,7 +2,8 @@
 
 They measure the simulation itself: a mutant that no seed notices shows that a check is missing, or
 that a rule is not needed. Rules of the agent that several layers hold (what is not ours, looking
-after an unknown outcome) are measured by its own tests. `sow` changes a copy of the sources; nothing is patched at run time.
+after an unknown outcome) are measured by its own tests. `sow` changes a copy of the sources;
+nothing is patched at run time.
 """
 
 from dataclasses import dataclass
