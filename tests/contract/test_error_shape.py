@@ -32,7 +32,7 @@ MISTAKES = (
     ("GET", "/api/v3/clusters/none", None, 404, "not_found"),
     ("POST", "/api/v3/apply", b'{"documents":[{"kind":"Conteiner"}]}', 400, "definition_wrong"),
     ("POST", "/api/v3/apply", b'{"documents":[7]}', 400, "malformed"),
-    ("POST", "/api/v3/apply", b'{"documents":[],"prune":true}', 400, "malformed"),
+    ("POST", "/api/v3/apply", b'{"documents":[],"typo":true}', 400, "malformed"),
     ("POST", "/api/v3/tokens", b'{"name":"x","role":"king"}', 400, "malformed"),
     ("DELETE", "/api/v3/clusters/default/nodes/none", None, 404, "not_found"),
     ("POST", "/api/v3/node/register", b"{}", 400, "malformed"),

@@ -26,10 +26,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ApplyBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Documents to make true, all of them or none. `prune` is not supported yet: must be false."""
+    """Documents to make true, all of them or none."""
 
     documents: Annotated[tuple[dict[str, Any], ...], Meta(max_length=1_000)]
-    prune: bool = False
 
 
 class ClusterBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

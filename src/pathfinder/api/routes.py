@@ -21,8 +21,6 @@ Force = Annotated[bool, QueryParameter(description="A person confirms that the m
 @post("/api/v3/apply", status_code=200, tags=["apply"])
 async def apply(data: JSONBody[bodies.ApplyBody], changing: FromChanging) -> Response[Plan]:
     """Make documents true, all of them or none; the plan of what that changes."""
-    if data.prune:
-        raise Malformed("prune: is not supported yet", hint="delete what is no longer wanted")
     return answer(await changing.run(commands.Apply(data.documents)), Plan)
 
 

@@ -121,11 +121,9 @@ class Client:
 
     # Changes
 
-    def apply(
-        self, documents: Sequence[Mapping[str, Any]], *, prune: bool = False, dry_run: bool = False
-    ) -> Object:
+    def apply(self, documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Object:
         """Make it so, all or nothing; the plan. `dry_run`: the plan alone, and nothing changes."""
-        body = {"documents": list(documents), "prune": prune}
+        body = {"documents": list(documents)}
         return self._ask("POST", f"{ROOT}/apply", {"dry_run": dry_run or None}, body=body)
 
     def scale(
