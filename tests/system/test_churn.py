@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.system]
 
 # PF_TEST_FULL=1 plays the whole story (three minutes): 200 changes, five kills of each.
 IS_FULL = bool(os.environ.get("PF_TEST_FULL"))
-CHANGES = 200 if IS_FULL else 50
+CHANGES = 200 if IS_FULL else 30
 KILLS_EACH = 5 if IS_FULL else 1
 SETTLE_S_MAX = 180.0
 NAMES = tuple(f"d{number}" for number in range(6))

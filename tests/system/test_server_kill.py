@@ -19,7 +19,7 @@ from tests.support.running import Api
 from tests.support.server_process import ServerProcess, initialised, run_program, server_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
-KILLS = int(os.environ.get("KILLS", "40"))
+KILLS = int(os.environ.get("KILLS", "20"))
 KILLS_OF_ONE = 20  # of one data directory: each life has more to recover than the one before
 WRITERS = 8
 ACKNOWLEDGED_MAX = 150  # a kill comes after at most so many answers
