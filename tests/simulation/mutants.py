@@ -108,12 +108,6 @@ MUTANTS = (
         new="                pass\n",
     ),
     Mutant(
-        name="a_report_that_did_not_become_durable_is_not_taken_again",
-        file="control/controller.py",
-        old="            life.is_unsettled = True\n",
-        new="            life.is_unsettled = False\n",
-    ),
-    Mutant(
         name="a_rollout_takes_all_at_once",
         file="reconcile/deployments.py",
         old="    floor = min(deployment.min_available, deployment.replica_count)\n",

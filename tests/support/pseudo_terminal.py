@@ -26,6 +26,7 @@ class PseudoTerminal:
         self.process = process
         self.screen = b""
         self._fd = fd
+        self._read_to = 0
 
     def type(self, text: str) -> None:
         """Press these keys."""
@@ -36,13 +37,17 @@ class PseudoTerminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read_until(self, wanted: str) -> str:
-        """What was written from here on, until `wanted` is among it; AssertionError in the end."""
-        start, deadline_s = len(self.screen), time.monotonic() + SHOWN_S_MAX
-        while wanted.encode() not in self.screen[start:]:
+        """What was written since the last time, up to `wanted`; AssertionError in the end.
+
+        What came together with `wanted`, after it, is for the next time.
+        """
+        start, deadline_s = self._read_to, time.monotonic() + SHOWN_S_MAX
+        while (found := self.screen.find(wanted.encode(), start)) < 0:
             left_s = deadline_s - time.monotonic()
             assert left_s > 0, self.screen
             assert self._read(left_s), self.screen
-        return self.screen[start:].decode("utf-8", "replace")
+        self._read_to = found + len(wanted.encode())
+        return self.screen[start : self._read_to].decode("utf-8", "replace")
 
     def ends(self) -> int:
         """Read to the end; the exit code."""
