@@ -10,6 +10,7 @@ from typing import Final
 
 from tools import environment
 from tools.console import Console
+from tools.suite import TWO_FILES_AT_A_TIME
 
 FAST: Final = "not slow and not system"
 
@@ -52,7 +53,7 @@ STATIC: Final = (
 TELLING: Final = (
     Check(
         name="tests",
-        argv=("pytest", "-q", "-m", FAST, "--ignore=tests/simulation"),
+        argv=("pytest", "-q", *TWO_FILES_AT_A_TIME, "-m", FAST, "--ignore=tests/simulation"),
         fix="./dev test NAME",
     ),
     Check(

@@ -13,16 +13,16 @@ TESTS: Final = environment.ROOT / "tests"
 # These folders need nothing but Python; every other part may start a container daemon of its own.
 PURE_PARTS: Final = ("unit", "property", "golden", "simulation", "pages")
 SLOWEST_SHOWN: Final = 10
-WORKERS: Final = 2  # each starts an LXD of its own; more would only wait for the same cores
+# File by file, so that tests which share a server or a daemon stay with it. Each of the two starts
+# an LXD of its own; more would only wait for the same cores.
+TWO_FILES_AT_A_TIME: Final = ("-n", "2", "--dist", "loadfile")
 
 
 def run_tests(console: Console, parts: list[str]) -> int:
     """Run the tests of `parts` (folders, files, or words of their names; none: all)."""
     if not parts or not set(parts) <= set(PURE_PARTS):
         container_daemon.install_if_allowed(console)
-    # File by file, so that tests which share a server or a daemon stay with it.
-    together = [] if parts else ["-n", str(WORKERS), "--dist", "loadfile"]
-    argv = ["pytest", *together, *selection(parts)]
+    argv = ["pytest", *(() if parts else TWO_FILES_AT_A_TIME), *selection(parts)]
     if os.environ.get("CI"):
         argv += [f"--durations={SLOWEST_SHOWN}", "--durations-min=1.0"]
     # pytest takes over this terminal: its closing line is the last thing that is said.
