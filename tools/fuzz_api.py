@@ -27,7 +27,7 @@ def fuzz(seconds: int) -> int:
     """Ask for so long; 0 when every answer was as the document says."""
     program = environment.PYTHON.parent / "schemathesis"
     if not program.exists():
-        raise Trouble("schemathesis is not installed", hint="./dev install")
+        raise Trouble("schemathesis is not installed", hint="./dev check makes the environment")
     with tempfile.TemporaryDirectory() as name, _server(Path(name)) as (url, token):
         arguments = [
             *(str(program), "run", f"{url}/api/v3/openapi.json"),
