@@ -5,6 +5,7 @@ and takes it back with `State.revert` when the append fails.
 """
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -179,10 +180,12 @@ class Controller:
             self._catch_up(tx)
         self._watch_nodes(tx, moment)
         self._recover(tx, moment)
-        for answered in list(self.state.all(Answered)):
-            # In order of insertion, so the first young one ends it.
-            if moment.wall_ms - answered.created_ms <= ANSWERED_MS:
-                break
+        # In order of insertion: the first young one ends the search, also among a hundred thousand.
+        old = takewhile(
+            lambda answered: moment.wall_ms - answered.created_ms > ANSWERED_MS,
+            self.state.all(Answered),
+        )
+        for answered in list(old):
             tx.drop(answered)
         return self._commit_settled(tx)
 

@@ -183,8 +183,19 @@ def _delete_cluster(tx: Transaction, cluster: Cluster) -> None:
     for thing in left_over:
         if thing.cluster == cluster.name:
             _drop(tx, thing)
+    _revoke_in(tx, cluster)
     tx.drop(cluster)
     tx.event("deleted", kind="cluster", name=cluster.name)
+
+
+def _revoke_in(tx: Transaction, cluster: Cluster) -> None:
+    """Tokens for this cluster must not open another that is made under its name."""
+    for token in list(tx.state.all(Token)):
+        if token.clusters == (cluster.name,):
+            tx.drop(token)  # without any cluster it would be a token for all of them
+        elif cluster.name in token.clusters:
+            left = tuple(name for name in token.clusters if name != cluster.name)
+            tx.put(replace(token, clusters=left))
 
 
 def _check_unused(tx: Transaction, remote: Remote) -> None:

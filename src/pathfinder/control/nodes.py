@@ -78,18 +78,19 @@ def _check_joining(
             f"this join token is not known for cluster {asked.cluster!r}",
             hint="make a new one: pfi create join-token",
         )
+    if token.used_by and not access.same(token.used_by, secret_digest):
+        raise Unauthorized(
+            "this join token has been used by another node",
+            hint="each node needs its own: pfi create join-token",
+        )
     if token.node and token.node != asked.node:
         raise Unauthorized(f"this join token is for a node named {token.node!r}")
     if token.used_by:
-        if not access.same(token.used_by, secret_digest):
-            raise Unauthorized(
-                "this join token has been used by another node",
-                hint="each node needs its own: pfi create join-token",
-            )
         return
     if token.expires_ms and tx.now_ms > token.expires_ms:
         raise Unauthorized("this join token has expired", hint="pfi create join-token")
-    tx.put(replace(token, used_by=secret_digest))
+    # From now on for this node alone: the same secret under another name would be a second node.
+    tx.put(replace(token, used_by=secret_digest, node=asked.node))
 
 
 def patch(tx: Transaction, principal: Principal, command: commands.PatchNode) -> Node:
@@ -111,7 +112,10 @@ def patch(tx: Transaction, principal: Principal, command: commands.PatchNode) ->
 
 
 def delete(tx: Transaction, node: Node, *, force: bool) -> None:
-    """Forget a node. With `force` a person says that it is dead: what it held is placed anew."""
+    """Forget a node, and the token by which it could come back.
+
+    With `force` a person says that it is dead: what it held is placed anew.
+    """
     held = tx.state.on_node(node.key)
     if held and not force:
         raise Conflict(
@@ -121,6 +125,9 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
         )
     for container in held:
         _forget_copy(tx, container, node)
+    for token in list(tx.state.all(Token)):
+        if token.used_by and access.same(token.used_by, node.secret_digest):
+            tx.drop(token)
     tx.drop(node)
     tx.happened("deleted", node)
 

@@ -1,4 +1,4 @@
-"""What a node's exchange changes, and what it is answered; the rules are in `wire.messages`."""
+"""What a node's exchange changes; the rules are in `wire.messages`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,6 @@ from pathfinder.control.workloads import finish_or_put, move
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import Exchange, Holding
 
-STARTED = frozenset({Phase.PROVISIONED, Phase.BOOTSTRAPPED})
 TEXT_MAX = 500
 Held = dict[str, dict[int, Holding]]  # slot -> generation -> what the node has
 

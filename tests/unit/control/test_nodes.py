@@ -58,6 +58,34 @@ def test_join_token_admits_one_node_and_this_one_again(room: ControlRoom) -> Non
     assert "pfi create join-token" in refused.value.hint
 
 
+def test_join_token_makes_one_node_also_for_one_secret(room: ControlRoom) -> None:
+    joined(room, RoomNode(room, "n1", secret="s" * 40))
+
+    with pytest.raises(Unauthorized, match="is for a node named 'n1'"):
+        joined(room, RoomNode(room, "n2", secret="s" * 40))
+
+
+def test_forgotten_node_cannot_come_back_by_its_old_token(room: ControlRoom) -> None:
+    node = RoomNode(room, "n1")
+    joined(room, node)
+    room.ask(Delete("node", CLUSTER, "n1"))
+
+    with pytest.raises(Unauthorized, match="this join token is not known"):
+        joined(room, node)
+
+
+def test_tokens_of_a_deleted_cluster_do_not_open_its_namesake(room: ControlRoom) -> None:
+    room.ask(PutCluster("d"))
+    room.ask(token_command("only", SECRET, clusters=("d",)))
+    room.ask(token_command("both", SECRET, clusters=("d", CLUSTER)))
+    room.ask(Delete("cluster", "", "d"))
+
+    both = room.state.get(Token, "both")
+    assert room.state.get(Token, "only") is None
+    assert both is not None
+    assert both.clusters == (CLUSTER,)
+
+
 @pytest.mark.parametrize(
     "token",
     [
