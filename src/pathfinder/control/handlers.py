@@ -21,7 +21,7 @@ from pathfinder.control.objects import (
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names
 from pathfinder.model.definitions import REPLICAS_MAX
-from pathfinder.model.documents import DOCUMENTS_MAX
+from pathfinder.model.documents import DOCUMENTS_MAX, KINDS
 from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
@@ -39,15 +39,9 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
         manifests.wanted(document, f"documents[{index}]")
         for index, document in enumerate(command.documents)
     ]
-    order = (
-        manifests.WantedCluster,
-        manifests.WantedRemote,
-        manifests.WantedImage,
-        manifests.WantedDeployment,
-        manifests.WantedContainer,
-    )
-    parsed.sort(key=lambda wanted: order.index(type(wanted)))
-    return tuple(_put(tx, principal, wanted) for wanted in parsed)
+    kinds = [KINDS.index(document["kind"]) for document in command.documents]
+    in_order = sorted(range(len(parsed)), key=kinds.__getitem__)
+    return tuple(_put(tx, principal, parsed[index]) for index in in_order)
 
 
 def put(tx: Transaction, principal: Principal, command: commands.Put) -> Thing:

@@ -30,9 +30,7 @@ GROUP_COMMANDS_MAX: Final = 512
 GROUP_EDITS_MAX: Final = 20_000
 TICK_S: Final = 0.5
 STALL_MS_MAX: Final = 5_000  # questions are not kept waiting for a disk for longer
-LEAP_MAX: Final = (
-    1 << 20
-)  # epochs; a node that claims more than this to have passed is not believed
+LEAP_MAX: Final = 1 << 20  # epochs; a node that claims more to have passed is not believed
 RELEAD_PAUSE_MS: Final = 60_000
 BUGS: Final = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 BUSY_HINT: Final = "try again in a moment"
