@@ -10,17 +10,17 @@ HEAD: Final = """\
 Drawn from `src/pathfinder/model/phases.py` by `python -m tools.references`. Change the table, not
 this page.
 
-(generation, phase) only grows. Within one generation the phase moves along the arrows and never
+(generation, round, phase) only grows. Within one generation the phase moves along the arrows and never
 back. A replacement begins a new generation, at a small phase again. Whether the container is
 *ready* is a separate fact, and so is what its node reports now.
 """
 TAIL: Final = """\
 ## Which phases are used today
 
-Nothing is bootstrapped and nothing is relocated yet, so a container goes `PENDING`, `SCHEDULED`,
-`BOOTSTRAPPED`, and at its end `SCHEDULE_DELETION`, `DELETED`. It is in `PROVISION_ERROR` while its
-node cannot make it. The other phases have their place in the table so that their names and numbers
-are settled.
+A container without steps of bootstrap goes `PENDING`, `SCHEDULED`, `BOOTSTRAPPED`; with steps also
+`PROVISIONED`, `BOOTSTRAP_STARTED`, and `BOOTSTRAP_ERROR` when its last try failed. At its end come
+`SCHEDULE_DELETION` and `DELETED`. It is in `PROVISION_ERROR` while its node cannot make it. Other
+steps, or a person's word, begin a new *round* of bootstrap in the same generation, at `PROVISIONED`.
 
 ## What a person sees beside the phase
 

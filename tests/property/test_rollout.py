@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathfinder.model.names import replica_name
-from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_steps
+from pathfinder.reconcile.deployments import Change, Replica, Steps, Wanted, deployment_steps
 
 REPLICAS_MAX = 6
 ROUNDS_MAX = 200  # a round changes one thing or the rollout is stuck
-DIGESTS = st.sampled_from(["red", "green", "blue"])
+CHANGES: st.SearchStrategy[Change] = st.sampled_from(["none", "rebootstrap", "replace"])
 
 
 @st.composite
@@ -29,7 +29,6 @@ def deployments(draw: st.DrawFn, *, may_block: bool = True) -> Wanted:
         name="web",
         replica_count=count,
         min_available=draw(st.integers(0, most)),
-        digest=draw(DIGESTS),
     )
 
 
@@ -43,7 +42,7 @@ def replica_lists(draw: st.DrawFn) -> list[Replica]:
             Replica(
                 name=replica_name("web", ordinal),
                 ordinal=ordinal,
-                digest=draw(DIGESTS),
+                change=draw(CHANGES),
                 ready=is_ready,
                 leaving=draw(st.booleans()),
                 replacing=not is_ready and draw(st.booleans()),
@@ -61,8 +60,8 @@ def carried_out(deployment: Wanted, replicas: Sequence[Replica], steps: Steps) -
     """The replicas right after the steps: nothing new is ready yet, nothing has gone yet."""
     after = []
     for replica in replicas:
-        if replica.name in steps.replace:
-            after.append(replace(replica, digest=deployment.digest, ready=False, replacing=True))
+        if replica.name in (*steps.replace, *steps.rebootstrap):
+            after.append(replace(replica, change="none", ready=False, replacing=True))
         elif replica.name in steps.delete:
             after.append(replace(replica, leaving=True))
         else:
@@ -73,7 +72,6 @@ def carried_out(deployment: Wanted, replicas: Sequence[Replica], steps: Steps) -
             Replica(
                 name=replica_name(deployment.name, ordinal),
                 ordinal=ordinal,
-                digest=deployment.digest,
                 ready=False,
                 replacing=True,
             )
@@ -99,7 +97,8 @@ def at_rest(
     """The replicas when nothing is left to do or to wait for, and what is said about them."""
     for _ in range(ROUNDS_MAX):
         steps = deployment_steps(deployment, replicas)
-        if not (steps.create or steps.replace or steps.delete or steps.waiting):
+        moves = steps.create or steps.replace or steps.rebootstrap or steps.delete
+        if not moves and not steps.waiting:
             return replicas, steps
         replicas = advanced(draw, carried_out(deployment, replicas, steps))
     raise AssertionError("the rollout does not come to rest")
@@ -126,8 +125,8 @@ def test_what_is_not_available_never_waits_for_its_replacement_or_deletion(
             continue
         if replica.ordinal > deployment.replica_count:
             assert replica.name in steps.delete
-        elif replica.digest != deployment.digest:
-            assert replica.name in steps.replace
+        elif replica.change != "none":
+            assert replica.name in (*steps.replace, *steps.rebootstrap)
 
 
 @given(deployment=deployments(), replicas=replica_lists())
@@ -135,12 +134,14 @@ def test_steps_concern_only_what_they_may(deployment: Wanted, replicas: list[Rep
     steps = deployment_steps(deployment, replicas)
     by_name = {replica.name: replica for replica in replicas}
 
-    assert not set(steps.replace) & set(steps.delete)
-    assert all(not by_name[name].leaving for name in (*steps.replace, *steps.delete))
-    assert all(by_name[name].digest != deployment.digest for name in steps.replace)
+    changed = (*steps.replace, *steps.rebootstrap)
+    assert not set(changed) & set(steps.delete)
+    assert all(not by_name[name].leaving for name in (*changed, *steps.delete))
+    assert all(by_name[name].change == "replace" for name in steps.replace)
+    assert all(by_name[name].change == "rebootstrap" for name in steps.rebootstrap)
     assert all(by_name[name].ordinal > deployment.replica_count for name in steps.delete)
     created = {replica_name("web", ordinal) for ordinal in steps.create}
-    assert steps.why.keys() == created | {*steps.replace, *steps.delete}
+    assert steps.why.keys() == created | {*changed, *steps.delete}
 
 
 @given(deployment=deployments(), replicas=replica_lists(), data=st.data())
@@ -157,7 +158,7 @@ def test_without_a_step_it_is_done_or_says_what_it_waits_for(
     deployment: Wanted, replicas: list[Replica]
 ) -> None:
     steps = deployment_steps(deployment, replicas)
-    if not (steps.create or steps.replace or steps.delete):
+    if not (steps.create or steps.replace or steps.rebootstrap or steps.delete):
         assert steps.done != bool(steps.blocked or steps.waiting)
 
 
@@ -169,7 +170,7 @@ def test_it_converges_whatever_the_order_in_which_the_world_moves(
 
     assert steps.done
     assert sorted(r.ordinal for r in settled) == [*range(1, deployment.replica_count + 1)]
-    assert all(replica.digest == deployment.digest for replica in settled)
+    assert all(replica.change == "none" for replica in settled)
     assert available_count(settled) == deployment.replica_count
 
 
@@ -177,10 +178,10 @@ def test_it_converges_whatever_the_order_in_which_the_world_moves(
 def test_a_blocked_rollout_goes_on_when_the_minimum_is_lowered_as_it_says(
     replicas: list[Replica], count: int, data: st.DataObject
 ) -> None:
-    deployment = Wanted(name="web", replica_count=count, min_available=count, digest="blue")
+    deployment = Wanted(name="web", replica_count=count, min_available=count)
     settled, steps = at_rest(data, deployment, replicas)
     loosened = deployment_steps(replace(deployment, min_available=count - 1), settled)
 
     assert available_count(settled) == len(settled) == count
     assert steps.done != bool(steps.blocked)
-    assert bool(steps.blocked) == (len(loosened.replace) == 1)
+    assert bool(steps.blocked) == (len(loosened.replace + loosened.rebootstrap) == 1)

@@ -235,13 +235,15 @@ class RoomNode:
 
 
 def held(assignment: Assignment, **fields: Any) -> Holding:
-    """What a node has made of an assignment: it runs, and has an address."""
+    """What a node has made of an assignment: it runs, has an address, and is bootstrapped."""
     made = Holding(
         slot=assignment.slot,
         generation=assignment.generation,
         digest=assignment.digest,
         phase="running",
         addresses=("10.0.0.7",),
+        round=assignment.round,
+        bootstrap="done" if assignment.spec.get("bootstrap") else "",
     )
     return replace(made, **fields)
 

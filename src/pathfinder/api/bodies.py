@@ -57,6 +57,13 @@ class RescheduleBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
+class RebootstrapBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other steps than the container has (None: its own), and why, for the audit."""
+
+    bootstrap: list[dict[str, Any]] | None = None
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
 class TokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A credential for the API. No clusters: all of them. No `ttl_s`: it does not expire."""
 

@@ -246,6 +246,19 @@ async def reschedule_container(
     return answer(await changing.run(command), views.ContainerView)
 
 
+@post(f"{CLUSTER}/containers/{{name:str}}/rebootstrap", status_code=200, tags=["containers"])
+async def rebootstrap_container(
+    cluster: given.ClusterName,
+    name: given.ThingName,
+    changing: FromChanging,
+    data: JSONBody[bodies.RebootstrapBody | None] = None,
+) -> Response[views.ContainerView | Plan]:
+    """Bootstrap a container again where it runs, by other steps when some are given."""
+    said = data or bodies.RebootstrapBody()
+    command = commands.Rebootstrap(cluster, name, said.bootstrap, said.reason)
+    return answer(await changing.run(command), views.ContainerView)
+
+
 @get(f"{CLUSTER}/containers/{{name:str}}/explanation", tags=["containers"])
 async def explain_container(
     cluster: given.ClusterName, name: given.ThingName, asking: FromAsking
@@ -373,6 +386,7 @@ ROUTES: Final[tuple[Any, ...]] = (
     put_container,
     delete_container,
     reschedule_container,
+    rebootstrap_container,
     explain_container,
     list_images,
     get_image,

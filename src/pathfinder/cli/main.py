@@ -27,6 +27,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "delete": (f"{HERE}.delete", "Delete things."),
         "scale": (f"{HERE}.scale", "Change how many replicas a deployment has."),
         "reschedule": (f"{HERE}.reschedule", "Make a container anew, where it fits best."),
+        "rebootstrap": (f"{HERE}.rebootstrap", "Bootstrap a container again where it runs."),
         "wait": (f"{HERE}.wait", "Wait until something is ready, deleted, or in a phase."),
     },
     "See what there is": {

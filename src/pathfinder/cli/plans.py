@@ -28,6 +28,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "update": Verb("~", CHANGED, "changed"),
     "scale": Verb("~", CHANGED, "scaled"),
     "replace": Verb("±", CHANGED, "replaced"),
+    "rebootstrap": Verb("±", CHANGED, "bootstrapped again"),
     "place": Verb("+", ADDED, "placed"),
     "release": Verb("-", REMOVED, "released"),
     "delete": Verb("-", REMOVED, "deleted"),
@@ -36,7 +37,9 @@ VERBS: Final[Mapping[str, Verb]] = {
 }
 UNKNOWN: Final = Verb("?", "", "")
 # "changed" follows from "change" in the summary; "wait" and "unchanged" are no changes to count.
-COUNTED: Final = ("create", "change", "update", "scale", "replace", "place", "delete")
+COUNTED: Final = (
+    "create", "change", "update", "scale", "replace", "rebootstrap", "place", "delete",
+)  # fmt: skip
 
 
 def plan_lines(

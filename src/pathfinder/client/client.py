@@ -146,6 +146,13 @@ class Client:
         path = CONTAINER.path(cluster or self.cluster, container, "reschedule")
         return self._ask("POST", path, body={"reason": reason} if reason else {})
 
+    def rebootstrap(
+        self, container: str, *, reason: str = "", cluster: str | None = None
+    ) -> Object:
+        """Bootstrap it again where it runs, by its own steps."""
+        path = CONTAINER.path(cluster or self.cluster, container, "rebootstrap")
+        return self._ask("POST", path, body={"reason": reason} if reason else {})
+
     def change_node(
         self,
         node: str,

@@ -63,6 +63,15 @@ class Reschedule(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
+class Rebootstrap(msgspec.Struct, frozen=True, tag=True):
+    """Bootstrap a container again where it runs, by other steps than it has; None: by its own."""
+
+    cluster: str
+    name: str
+    bootstrap: list[dict[str, Any]] | None = None
+    reason: str = ""
+
+
 class PutCluster(msgspec.Struct, frozen=True, tag=True):
     """Make a cluster, or set the password by which nodes may join it."""
 
@@ -103,6 +112,7 @@ Command = (
     | PatchNode
     | Scale
     | Reschedule
+    | Rebootstrap
     | PutCluster
     | CreateToken
     | DeleteToken

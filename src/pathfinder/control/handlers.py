@@ -20,7 +20,7 @@ from pathfinder.control.objects import (
 )
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names
-from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.definitions import REPLICAS_MAX, container_spec
 from pathfinder.model.documents import DOCUMENTS_MAX, KINDS
 from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
@@ -219,6 +219,28 @@ def reschedule(tx: Transaction, principal: Principal, command: commands.Reschedu
     return workloads.reschedule(tx, container, why)
 
 
+def rebootstrap(tx: Transaction, principal: Principal, command: commands.Rebootstrap) -> Container:
+    """Begin a new round of a container's bootstrap."""
+    principal.require("write", command.cluster)
+    container = tx.need(Container, f"{command.cluster}/{command.name}")
+    spec = container.spec
+    if command.bootstrap is not None:
+        if container.deployment:
+            raise Conflict(
+                f"{container.name!r} is a replica of deployment {container.deployment!r}",
+                hint=f"change its steps there: pfi get deployment {container.deployment} -o yaml",
+            )
+        document = {**spec.document(), "bootstrap": command.bootstrap}
+        spec = container_spec(document, "container")
+        if spec.digest() != container.digest:
+            raise Conflict(
+                "user data of cloud-init is read once, when a container first starts",
+                hint="apply the changed definition: the container is replaced",
+            )
+    why = command.reason[:200] or f"bootstrapped again by {principal.name}"
+    return workloads.rebootstrap(tx, container, spec, why=why)
+
+
 def create_token(tx: Transaction, principal: Principal, command: commands.CreateToken) -> Token:
     """Remember a credential; nobody can make one that may more than himself."""
     principal.require("admin", command.clusters[0] if len(command.clusters) == 1 else "")
@@ -295,7 +317,7 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return tx.state.get(Node, f"{command.cluster}/{command.name}")
         case commands.Scale():
             return tx.state.get(Deployment, f"{command.cluster}/{command.name}")
-        case commands.Reschedule():
+        case commands.Reschedule() | commands.Rebootstrap():
             return tx.state.get(Container, f"{command.cluster}/{command.name}")
         case commands.PutCluster():
             return tx.state.get(Cluster, command.name)
@@ -312,6 +334,7 @@ HANDLERS: dict[type, Handler] = {
     commands.PatchNode: nodes.patch,
     commands.Scale: scale,
     commands.Reschedule: reschedule,
+    commands.Rebootstrap: rebootstrap,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
 }

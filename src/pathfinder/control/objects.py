@@ -109,6 +109,9 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
     At most one generation is current (`node`, `phase`); earlier ones are in `leaving`. `wanted`
     False: it goes when its last copy has gone.
+
+    `round`: the revision at which its present bootstrap was asked for. `bootstrap_tries` and
+    `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
     """
 
     KIND: ClassVar[str] = "container"
@@ -123,6 +126,10 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     phase: Phase = Phase.PENDING
     node: str = ""
     assigned: int = 0
+    round: int = 0
+    bootstrap_digest: str = ""
+    bootstrap_tries: int = 0
+    bootstrap_exit_code: int = -1
     leaving: tuple[Copy, ...] = ()
     wanted: bool = True
     ready: bool = False
@@ -164,6 +171,7 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     labels: dict[str, str] = {}
     wanted: bool = True
     blocked: str = ""
+    bootstrap_digest: str = ""
     changed_ms: int = 0
 
     @property

@@ -2,7 +2,8 @@
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
-from pathfinder.control.settling import steps_of
+from pathfinder.control.rendering import rendered
+from pathfinder.control.settling import change_of, steps_of
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import Action, Plan, PlanItem
@@ -73,6 +74,8 @@ def _container_item(state: State, before: Container | None, after: Container) ->
             why=after.why,
             warnings=lost + _image_warning(state, after),
         )
+    if after.round != before.round:
+        return _item(after, "rebootstrap", node=after.node, why=after.why)
     if after.node and not before.node:
         return _item(after, "place", node=after.node, why=after.why)
     if len(after.leaving) < len(before.leaving):
@@ -83,7 +86,7 @@ def _container_item(state: State, before: Container | None, after: Container) ->
 def _later(
     state: State, life: Life, key: str, touched: set[tuple[str, str, str]]
 ) -> list[PlanItem]:
-    """The replicas of a deployment whose turn to be replaced has not come."""
+    """The replicas of a deployment whose turn to be changed has not come."""
     deployment = state.get(Deployment, key)
     if deployment is None or not deployment.wanted:
         return []
@@ -94,11 +97,11 @@ def _later(
             container,
             "wait",
             node=container.node,
-            why=steps.blocked or steps.waiting or "is replaced when its turn comes",
+            why=steps.blocked or steps.waiting or "is changed when its turn comes",
         )
         for container in replicas
         if container.wanted
-        and container.digest != deployment.digest
+        and change_of(container, rendered(deployment))[0] != "none"
         and (container.KIND, container.cluster, container.name) not in touched
     ]
 

@@ -1,5 +1,6 @@
 """What a node is answered: hello, nothing new, everything, or the difference."""
 
+from dataclasses import replace
 from typing import Any
 
 from pathfinder.control.life import Life, NodeLife
@@ -112,6 +113,7 @@ def assignment(state: State, container: Container) -> Assignment:
         slot=container.name,
         generation=container.generation,
         digest=container.digest,
+        round=container.round,
         spec=spec.document(),
         remote={
             "name": remote.name,
@@ -133,14 +135,4 @@ def resolved(state: State, container: Container) -> ContainerSpec:
     if named is None or spec.image.remote:
         return spec
     source = ImageSource(alias=named.alias, fingerprint=named.fingerprint, remote=named.remote)
-    return ContainerSpec(
-        kind=spec.kind,
-        type=spec.type,
-        image=source,
-        resources=spec.resources,
-        environment=spec.environment,
-        command=spec.command,
-        constraints=spec.constraints,
-        network=spec.network,
-        extra=spec.extra,
-    )
+    return replace(spec, image=source)

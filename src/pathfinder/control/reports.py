@@ -1,7 +1,7 @@
 """What a node's exchange changes; the rules are in `wire.messages`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -11,9 +11,22 @@ from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import finish_or_put, move
 from pathfinder.model.phases import Phase
-from pathfinder.wire.messages import Exchange, Holding
+from pathfinder.wire.messages import BootstrapState, Exchange, Holding
 
 TEXT_MAX = 500
+PHASE_OF_BOOTSTRAP: Final[Mapping[BootstrapState, Phase]] = {
+    "": Phase.PROVISIONED,
+    "waiting": Phase.PROVISIONED,
+    "running": Phase.BOOTSTRAP_STARTED,
+    "failed": Phase.BOOTSTRAP_ERROR,
+    "done": Phase.BOOTSTRAPPED,
+}
+BOOTSTRAP_ACTIONS: Final[Mapping[Phase, str]] = {
+    Phase.BOOTSTRAP_STARTED: "bootstrap_started",
+    Phase.BOOTSTRAP_ERROR: "bootstrap_failed",
+    Phase.BOOTSTRAPPED: "bootstrapped",
+}
+UNFINISHED: Final = (Phase.PROVISIONED, Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAP_ERROR)
 Held = dict[str, dict[int, Holding]]  # slot -> generation -> what the node has
 
 
@@ -186,26 +199,55 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
 
 
 def _running(tx: Transaction, container: Container, held: Holding) -> None:
-    ready = bool(held.addresses) or container.spec.network == "none"
-    began = container.phase in (Phase.SCHEDULED, Phase.PROVISION_ERROR)
-    if began:
-        container = move(container, Phase.BOOTSTRAPPED)
-        tx.happened("running", container)
+    phase = _phase_of(container, held)
+    moved = phase != container.phase
+    if moved:
+        if container.phase < Phase.PROVISIONED:
+            tx.happened("running", container)
+        container = move(container, phase)
+        if phase in BOOTSTRAP_ACTIONS and container.spec.bootstrap:
+            tx.happened(BOOTSTRAP_ACTIONS[phase], container, why=held.error[:TEXT_MAX])
+    has_address = bool(held.addresses) or container.spec.network == "none"
+    ready = has_address and phase not in UNFINISHED
     became_ready = ready and not container.ready
+    has_failed = phase == Phase.BOOTSTRAP_ERROR
     _become(
         tx,
         container,
-        changed=began,
+        changed=moved,
         ready=ready,
         addresses=held.addresses,
         started_ms=held.started_ms,
         restarts=held.restarts,
-        why="" if ready else "runs; has no address yet",
-        hint="",
-        error_code="",
+        bootstrap_tries=held.bootstrap_tries,
+        bootstrap_exit_code=held.bootstrap_exit_code,
+        why=_why_of(phase, held, has_address=has_address),
+        hint=held.hint[:TEXT_MAX] if has_failed else "",
+        error_code=held.error_code if has_failed else "",
     )
     if became_ready:
         tx.happened("ready", container, why=held.addresses[0] if held.addresses else "")
+
+
+def _phase_of(container: Container, held: Holding) -> Phase:
+    """The phase of a container that runs: how far its present round of bootstrap is."""
+    if container.phase > Phase.BOOTSTRAPPED:
+        return container.phase
+    if not container.spec.bootstrap:
+        return Phase.BOOTSTRAPPED
+    state = held.bootstrap if held.round == container.round else ""
+    # Numbers only grow: what an older report says of this round has been said already.
+    return max(container.phase, PHASE_OF_BOOTSTRAP[state])
+
+
+def _why_of(phase: Phase, held: Holding, *, has_address: bool) -> str:
+    if phase == Phase.PROVISIONED:
+        return "runs; waits to be bootstrapped"
+    if phase in (Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAP_ERROR) and held.error:
+        return held.error[:TEXT_MAX]
+    if phase == Phase.BOOTSTRAP_STARTED:
+        return "its bootstrap runs"
+    return "" if has_address else "runs; has no address yet"
 
 
 def _failed(tx: Transaction, container: Container, held: Holding) -> None:
@@ -261,6 +303,7 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
             node=node.name,
             generation=holding.generation,
             digest=holding.digest or container.digest,
+            round=holding.round or container.round,
             phase=Phase.SCHEDULED,
             assigned=tx.revision,
             leaving=leaving,

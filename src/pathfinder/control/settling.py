@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import place_waiting
+from pathfinder.control.rendering import Rendered, rendered
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import begin_anew, create, delete_container
-from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_steps
+from pathfinder.control.workloads import begin_anew, create, delete_container, rebootstrap
+from pathfinder.reconcile.deployments import Change, Replica, Steps, Wanted, deployment_steps
 
 ROUNDS_MAX = 4  # reconciling and placing feed each other: create, place, done
 
@@ -31,25 +32,37 @@ def is_ready(container: Container, life: Life) -> bool:
     return container.ready and bool(container.node) and life.status(container.node_key) != "lost"
 
 
+def change_of(container: Container, wanted: Rendered) -> tuple[Change, str]:
+    """What would make a container what it is wanted to be, and why."""
+    if container.digest != wanted.digest:
+        return "replace", f"the definition changed ({container.digest} to {wanted.digest})"
+    if container.bootstrap_digest != wanted.bootstrap_digest:
+        return "rebootstrap", "its bootstrap changed"
+    return "none", ""
+
+
 def steps_of(containers: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
     """What the reconcile room says about a deployment as it is."""
-    replicas = [
-        Replica(
-            name=container.name,
-            ordinal=container.ordinal,
-            digest=container.digest,
-            ready=is_ready(container, life),
-            leaving=not container.wanted,
-            replacing=container.wanted and not is_ready(container, life),
+    replicas, wanted = [], rendered(deployment)
+    for container in containers:
+        change, why = change_of(container, wanted)
+        is_now_ready = is_ready(container, life)
+        replicas.append(
+            Replica(
+                name=container.name,
+                ordinal=container.ordinal,
+                change=change,
+                why=why,
+                ready=is_now_ready,
+                leaving=not container.wanted,
+                replacing=container.wanted and not is_now_ready,
+            )
         )
-        for container in containers
-    ]
     return deployment_steps(
         Wanted(
             name=deployment.name,
             replica_count=deployment.replicas,
             min_available=deployment.min_available,
-            digest=deployment.digest,
         ),
         replicas,
     )
@@ -76,8 +89,11 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> None:
     for ordinal in steps.create:
         _create_replica(tx, deployment, ordinal)
     by_name = {container.name: container for container in replicas}
+    spec = rendered(deployment).spec
     for name in steps.replace:
-        begin_anew(tx, by_name[name], deployment.spec, why="its deployment's definition changed")
+        begin_anew(tx, by_name[name], spec, why="its deployment's definition changed")
+    for name in steps.rebootstrap:
+        rebootstrap(tx, by_name[name], spec, why=steps.why[name])
     for name in steps.delete:
         delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
     tx.deployments.discard(key)
@@ -100,7 +116,7 @@ def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> Co
         tx,
         deployment.cluster,
         deployment.name,
-        deployment.spec,
+        rendered(deployment).spec,
         labels=deployment.labels,
         ordinal=ordinal,
     )

@@ -19,7 +19,17 @@ from pathfinder.control.state import State
 from pathfinder.model.resources import Resources
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
-Action = Literal["create", "change", "replace", "delete", "place", "release", "wait", "unchanged"]
+Action = Literal[
+    "create",
+    "change",
+    "replace",
+    "rebootstrap",
+    "delete",
+    "place",
+    "release",
+    "wait",
+    "unchanged",
+]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -31,6 +41,17 @@ class LeavingView(View, frozen=True, kw_only=True, gc=False):
 
     node: str
     generation: int
+
+
+class BootstrapView(View, frozen=True, kw_only=True, gc=False):
+    """How far the present round of a container's bootstrap is: its latest try.
+
+    exit_code: -1 while none is known.
+    """
+
+    round: int
+    tries: int
+    exit_code: int
 
 
 class ContainerView(View, frozen=True, kw_only=True, gc=False):
@@ -51,6 +72,7 @@ class ContainerView(View, frozen=True, kw_only=True, gc=False):
     image: str
     spec: dict[str, Any]
     digest: str
+    bootstrap: BootstrapView | None
     restarts: int
     started_ms: int
     created_ms: int
@@ -210,6 +232,7 @@ def container_view(life: Life, container: Container) -> ContainerView:
         image=container.spec.image.text(),
         spec=container.spec.document(),
         digest=container.digest,
+        bootstrap=_bootstrap(container),
         restarts=container.restarts,
         started_ms=container.started_ms,
         created_ms=container.created_ms,
@@ -224,6 +247,16 @@ def container_view(life: Life, container: Container) -> ContainerView:
             LeavingView(node=copy.node, generation=copy.generation) for copy in container.leaving
         ),
         usage=_usage(life, container),
+    )
+
+
+def _bootstrap(container: Container) -> BootstrapView | None:
+    if not container.spec.bootstrap:
+        return None
+    return BootstrapView(
+        round=container.round,
+        tries=container.bootstrap_tries,
+        exit_code=container.bootstrap_exit_code,
     )
 
 
@@ -259,11 +292,7 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
     """A deployment as the API shows it."""
     replicas = state.replicas(deployment.key)
     wanted = [container for container in replicas if container.wanted]
-    progress = (
-        steps_of(replicas, deployment, life).progress
-        if deployment.wanted
-        else f"deleting: {len(replicas)} replicas left"
-    )
+    steps = steps_of(replicas, deployment, life)
     return DeploymentView(
         cluster=deployment.cluster,
         name=deployment.name,
@@ -271,9 +300,11 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
         replicas=deployment.replicas,
         min_available=deployment.min_available,
         current=len(wanted),
-        updated=sum(container.digest == deployment.digest for container in wanted),
+        updated=steps.updated,
         ready=sum(is_ready(container, life) for container in wanted),
-        progress=progress,
+        progress=steps.progress
+        if deployment.wanted
+        else f"deleting: {len(replicas)} replicas left",
         blocked=deployment.blocked,
         wanted=deployment.wanted,
         spec=deployment.spec.document(),

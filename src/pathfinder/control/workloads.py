@@ -12,6 +12,8 @@ from pathfinder.model.errors import Conflict, DefinitionWrong, NameTaken
 from pathfinder.model.names import replica_name
 from pathfinder.model.phases import Phase, may_move
 
+MOVING = (Phase.SCHEDULE_RELOCATION, Phase.RELOCATE_STARTED)
+
 
 def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
     """Make or change a deployment; what follows is `settle`'s."""
@@ -33,6 +35,7 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         min_available=wanted.min_available,
         spec=wanted.spec,
         digest=wanted.spec.digest(),
+        bootstrap_digest=wanted.spec.bootstrap_digest(),
         labels=dict(wanted.labels),
         created_ms=old.created_ms if old else 0,
         changed_ms=tx.now_ms,
@@ -66,6 +69,9 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
         )
     if old.digest != wanted.spec.digest():
         return begin_anew(tx, old, wanted.spec, why="its definition changed", labels=wanted.labels)
+    if old.bootstrap_digest != wanted.spec.bootstrap_digest():
+        labelled = replace(old, labels=dict(wanted.labels))
+        return rebootstrap(tx, labelled, wanted.spec, why="its bootstrap changed")
     if old.labels != wanted.labels:
         return tx.put(replace(old, labels=dict(wanted.labels)))
     return old
@@ -174,6 +180,8 @@ def create(
             name=replica_name(name, ordinal) if ordinal else name,
             spec=spec,
             digest=spec.digest(),
+            bootstrap_digest=spec.bootstrap_digest(),
+            round=tx.revision,
             labels=labels,
             deployment=name if ordinal else "",
             ordinal=ordinal,
@@ -249,9 +257,42 @@ def begin_anew(
         next_generation(tx, released, why=why + waits),
         spec=spec,
         digest=spec.digest(),
+        bootstrap_digest=spec.bootstrap_digest(),
         labels=old.labels if labels is None else dict(labels),
     )
     tx.happened("replacing", new, node=old.node, why=why)
+    finish_or_put(tx, new)
+    return new
+
+
+def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: str) -> Container:
+    """A new round of bootstrap where the container is; one that does not run yet waits for it."""
+    if not old.wanted:
+        raise Conflict(f"container {old.name!r} is being deleted")
+    if old.phase in MOVING:
+        raise Conflict(
+            f"container {old.name!r} is being relocated",
+            hint=f"wait until it has moved: pfi wait container/{old.name}",
+        )
+    assert spec.digest() == old.digest, "anything else that differs asks for a replacement"
+    new = replace(
+        old,
+        spec=spec,
+        bootstrap_digest=spec.bootstrap_digest(),
+        round=tx.revision,
+        phase=min(old.phase, Phase.PROVISIONED),
+        assigned=tx.revision if old.node else 0,
+        ready=False,
+        bootstrap_tries=0,
+        bootstrap_exit_code=-1,
+        why=why,
+        hint="",
+        error_code="",
+        changed_ms=tx.now_ms,
+    )
+    if old.node:
+        tx.nodes.add(old.node_key)
+    tx.happened("rebootstrapping", new, why=why)
     finish_or_put(tx, new)
     return new
 
@@ -263,6 +304,9 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         released,
         generation=generation(tx),
         phase=Phase.PENDING,
+        round=tx.revision,
+        bootstrap_tries=0,
+        bootstrap_exit_code=-1,
         ready=False,
         started_ms=0,
         restarts=0,
@@ -325,6 +369,8 @@ def _deployment_change(old: Deployment | None, new: Deployment) -> str:
         said.append(f"min_available {old.min_available} -> {new.min_available}")
     if old.digest != new.digest:
         said.append("its definition changed")
+    if old.bootstrap_digest != new.bootstrap_digest:
+        said.append("its bootstrap changed")
     if old.labels != new.labels:
         said.append("its labels changed")
     return ", ".join(said)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pathfinder.model import names, resources, selectors
+from pathfinder.model.bootstrap import BootstrapStep, steps_from
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.resources import NOTHING, Resources
 
@@ -46,8 +47,11 @@ class ImageSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """Everything about a container that its node needs to make it; equal specs, equal digests.
+    """Everything about a container that its node needs to make it and to set it up.
 
+    What it is made from (`digest`) and how it is set up once it runs (`bootstrap_digest`) are told
+    apart: with another bootstrap a container is bootstrapped again where it is, with anything else
+    it is another one and replaced.
     `extra` keeps fields that this version does not know, so that they survive it.
     """
 
@@ -59,6 +63,7 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     network: Network = "default"
+    bootstrap: tuple[BootstrapStep, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -78,16 +83,33 @@ class ContainerSpec:
             document["constraints"] = list(self.constraints)
         if self.network != "default":
             document["network"] = self.network
+        if self.bootstrap:
+            document["bootstrap"] = [step.document() for step in self.bootstrap]
         return {**self.extra, **document}
 
     def digest(self) -> str:
-        """16 hex digits of SHA-256 over the canonical document."""
-        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Equal for specs that make equal instances: 16 hex digits over all but the bootstrap.
+
+        User data of cloud-init counts here: it is read once, when an instance first starts.
+        """
+        document = self.document()
+        steps = [step for step in document.pop("bootstrap", ()) if step["type"] == "cloud-init"]
+        return _digest({**document, "bootstrap": steps} if steps else document)
+
+    def bootstrap_digest(self) -> str:
+        """Equal for specs that set up their container equally; "" for nothing to do."""
+        return _digest([step.document() for step in self.bootstrap]) if self.bootstrap else ""
+
+
+def _digest(document: object) -> str:
+    """16 hex digits of SHA-256 over the canonical JSON."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 SPEC_FIELDS: Final = (
     "kind", "type", "image", "resources", "environment", "command", "constraints", "network",
+    "bootstrap",
 )  # fmt: skip
 
 
@@ -99,7 +121,15 @@ def container_spec(document: object, place: str = "spec") -> ContainerSpec:
             raise DefinitionWrong(
                 f"{place}.{key}", "is not a field of a container", hint=_nearest(key, SPEC_FIELDS)
             )
-    return spec_from_document(known, place)
+    steps_from(known.get("bootstrap"), f"{place}.bootstrap", strict=True)
+    spec = spec_from_document(known, place)
+    if spec.bootstrap and spec.kind != "system":
+        raise DefinitionWrong(
+            f"{place}.bootstrap",
+            "is for system containers: an application container is set up by its image",
+            hint="build it into the image, or leave out kind: application",
+        )
+    return spec
 
 
 def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> ContainerSpec:
@@ -118,6 +148,7 @@ def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> Cont
         if _choice(document.get("network", "default"), ("default", "none"), f"{place}.network")
         == "none"
         else "default",
+        bootstrap=steps_from(document.get("bootstrap"), f"{place}.bootstrap"),
         extra={key: value for key, value in document.items() if key not in SPEC_FIELDS},
     )
 

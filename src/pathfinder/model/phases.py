@@ -1,8 +1,9 @@
 """What a container goes through, as a table.
 
-(generation, phase) only grows: a re-bootstrap, a relocation or a replacement begins a new
-generation at a small phase; within one generation the numbers go up. The names are those that
-Pathfinder's users know. Readiness is a separate fact.
+(generation, round, phase) only grows. A relocation or a replacement begins a new generation at a
+small phase; a re-bootstrap begins a new round of the same generation at PROVISIONED; within one
+round the numbers go up. The names are those that Pathfinder's users know. Readiness is a separate
+fact.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Final
 
 
 class Phase(IntEnum):
-    """Numbers only grow within a generation."""
+    """Numbers only grow within a round of a generation."""
 
     PENDING = 10
     SCHEDULED = 20
@@ -31,9 +32,9 @@ MEANING: Final[Mapping[Phase, str]] = {
     Phase.PENDING: "wanted, without a node; its explanation says why and what would help",
     Phase.SCHEDULED: "has a node; the node creates and starts it",
     Phase.PROVISION_ERROR: "the node could not create or start it, says why, and tries again",
-    Phase.PROVISIONED: "runs",
+    Phase.PROVISIONED: "runs, and waits to be bootstrapped",
     Phase.BOOTSTRAP_STARTED: "its bootstrap runs",
-    Phase.BOOTSTRAP_ERROR: "its bootstrap failed",
+    Phase.BOOTSTRAP_ERROR: "its bootstrap failed; runs, and waits for another round",
     Phase.BOOTSTRAPPED: "runs, and nothing is left to do",
     Phase.SCHEDULE_RELOCATION: "is about to move to another node",
     Phase.RELOCATE_STARTED: "moves",
@@ -42,17 +43,15 @@ MEANING: Final[Mapping[Phase, str]] = {
     Phase.DELETED: "gone",
 }
 
+# A node's report may tell of several steps at once.
+BOOTSTRAPS: Final = frozenset({Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAP_ERROR, Phase.BOOTSTRAPPED})
+RUNS: Final = BOOTSTRAPS | {Phase.PROVISIONED}
+
 MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.PENDING: frozenset({Phase.SCHEDULED, Phase.SCHEDULE_DELETION, Phase.DELETED}),
-    Phase.SCHEDULED: frozenset(
-        {Phase.PROVISION_ERROR, Phase.PROVISIONED, Phase.BOOTSTRAPPED, Phase.SCHEDULE_DELETION}
-    ),
-    Phase.PROVISION_ERROR: frozenset(
-        {Phase.PROVISIONED, Phase.BOOTSTRAPPED, Phase.SCHEDULE_DELETION}
-    ),
-    Phase.PROVISIONED: frozenset(
-        {Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAPPED, Phase.SCHEDULE_DELETION}
-    ),
+    Phase.SCHEDULED: RUNS | {Phase.PROVISION_ERROR, Phase.SCHEDULE_DELETION},
+    Phase.PROVISION_ERROR: RUNS | {Phase.SCHEDULE_DELETION},
+    Phase.PROVISIONED: BOOTSTRAPS | {Phase.SCHEDULE_DELETION},
     Phase.BOOTSTRAP_STARTED: frozenset(
         {Phase.BOOTSTRAP_ERROR, Phase.BOOTSTRAPPED, Phase.SCHEDULE_DELETION}
     ),
@@ -69,5 +68,5 @@ MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
 
 
 def may_move(before: Phase, after: Phase) -> bool:
-    """Whether one generation may go from `before` to `after`."""
+    """Whether one round of a generation may go from `before` to `after`."""
     return after in MOVES[before]

@@ -1,37 +1,41 @@
-"""What a deployment's replicas go through next: create, replace, delete, or wait, and why."""
+"""What a deployment's replicas go through next: create, change, delete, or wait, and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pathfinder.model.definitions import REPLICAS_MAX
 from pathfinder.model.names import replica_name
 
 NAMES_SHOWN_MAX = 3
+Change = Literal["none", "rebootstrap", "replace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What people ask of a deployment.
 
-    min_available: a rollout leaves at least so many replicas ready. digest: of the definition.
+    min_available: a rollout leaves at least so many replicas ready.
     """
 
     name: str
     replica_count: int
     min_available: int
-    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
     """One replica as it is.
 
-    leaving: its deletion is wanted already. replacing: its new generation is not ready yet.
+    change: what would make it what the definition, rendered for this replica, says; `why` is the
+    reason. leaving: its deletion is wanted already. replacing: its new generation, or its new round
+    of bootstrap, is not ready yet.
     """
 
     name: str
     ordinal: int
-    digest: str
+    change: Change = "none"
+    why: str = ""
     ready: bool
     leaving: bool = False
     replacing: bool = False
@@ -46,7 +50,8 @@ class Replica:
 class Steps:
     """What is safe to do now; ask again after the world has moved.
 
-    create: ordinals. replace, delete: names. why: the reason of each step, by replica name.
+    create: ordinals. replace, rebootstrap, delete: names. why: the reason of each step, by replica
+    name. updated: how many of the wanted replicas need no change.
     blocked: why no further replica may be replaced and what would let it, "" when nothing blocks.
     waiting: what has to happen by itself before there can be a next step, "" when nothing has.
     done: there are exactly the wanted replicas, all up to date and ready.
@@ -54,11 +59,13 @@ class Steps:
 
     create: tuple[int, ...] = ()
     replace: tuple[str, ...] = ()
+    rebootstrap: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict)
     blocked: str = ""
     waiting: str = ""
     progress: str = ""
+    updated: int = 0
     done: bool = False
 
 
@@ -66,7 +73,7 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
     """The steps that are safe now, each with its reason.
 
     No step takes an available replica away when that would leave fewer than `min_available` (or
-    than all, when fewer replicas are wanted). What is not ready is replaced and deleted freely. A
+    than all, when fewer replicas are wanted). What is not ready is changed and deleted freely. A
     place is filled again only when its last holder is gone. The order of `replicas` does not
     matter: equal input gives equal steps.
     """
@@ -74,30 +81,32 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
     live = [replica for replica in ordered if not replica.leaving]
     kept = [r for r in live if 1 <= r.ordinal <= deployment.replica_count]
     surplus = [r for r in live if r not in kept]
-    outdated = [r for r in kept if r.digest != deployment.digest]
+    outdated = [r for r in kept if r.change != "none"]
     taken = {replica.ordinal for replica in ordered}
     create = [n for n in range(1, deployment.replica_count + 1) if n not in taken]
 
     quota = _quota(deployment, live)
-    replace = _freely_then_within(quota, outdated)
+    change = _freely_then_within(quota, outdated)
     # A rollout has the first claim on the quota: surplus replicas that are still ready are what
     # lets it go on when every one of the remaining has to stay ready.
-    quota -= sum(replica.is_available for replica in replace)
+    quota -= sum(replica.is_available for replica in change)
     delete = _freely_then_within(quota, surplus[::-1])
 
-    touched = {replica.name for replica in (*replace, *delete)}
+    touched = {replica.name for replica in (*change, *delete)}
     blocked = ""
     if any(r.is_available and r.name not in touched for r in outdated):
         blocked = _blocked(deployment, surplus)
     waiting = _waiting(deployment, kept, create, touched) or _still_leaving(ordered)
     return Steps(
         create=tuple(create),
-        replace=tuple(replica.name for replica in replace),
+        replace=tuple(r.name for r in change if r.change == "replace"),
+        rebootstrap=tuple(r.name for r in change if r.change == "rebootstrap"),
         delete=tuple(replica.name for replica in delete),
-        why=_reasons(deployment, create, replace, delete),
+        why=_reasons(deployment, create, change, delete),
         blocked=blocked,
         waiting=waiting,
         progress=_progress(deployment, kept),
+        updated=len(kept) - len(outdated),
         done=not (create or surplus or outdated or waiting),
     )
 
@@ -153,22 +162,20 @@ def _named(names: set[str]) -> str:
 def _reasons(
     deployment: Wanted,
     create: Sequence[int],
-    replace: Sequence[Replica],
+    change: Sequence[Replica],
     delete: Sequence[Replica],
 ) -> dict[str, str]:
     count = deployment.replica_count
     wanted = f"{deployment.name} has {count} {'replica' if count == 1 else 'replicas'}"
     reasons = {replica_name(deployment.name, n): f"missing: {wanted}" for n in create}
-    for replica in replace:
+    for replica in change:
         state = "" if replica.is_available else "; it was not ready"
-        reasons[replica.name] = (
-            f"the definition changed ({replica.digest} to {deployment.digest}){state}"
-        )
+        reasons[replica.name] = replica.why + state
     reasons.update({replica.name: f"surplus: {wanted}" for replica in delete})
     return reasons
 
 
 def _progress(deployment: Wanted, kept: Sequence[Replica]) -> str:
-    updated = sum(replica.digest == deployment.digest for replica in kept)
+    updated = sum(replica.change == "none" for replica in kept)
     ready = sum(replica.is_available for replica in kept)
     return f"{updated} of {deployment.replica_count} updated, {ready} ready"

@@ -7,7 +7,8 @@ from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import request_of
-from pathfinder.control.settling import is_ready
+from pathfinder.control.rendering import rendered
+from pathfinder.control.settling import change_of, is_ready
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
 from pathfinder.runtimes.port import Instance
@@ -62,7 +63,7 @@ def check_call(state: State | None, node: str, call: Call, before: Instance | No
 
 
 def check_change(change: Change, controller: Controller, *, deliberate: bool) -> None:
-    """Promises 1 and 6: generations and phases only grow; rollouts keep what must stay ready."""
+    """Promises 1 and 6: generations, rounds and phases grow; rollouts keep what must stay ready."""
     for edit in change.edits:
         before, after = edit.before, edit.after
         if isinstance(before, Container) and isinstance(after, Container):
@@ -72,7 +73,8 @@ def check_change(change: Change, controller: Controller, *, deliberate: bool) ->
 
 
 def _check_growth(before: Container, after: Container) -> None:
-    old, new = (before.generation, before.phase), (after.generation, after.phase)
+    old = (before.generation, before.round, before.phase)
+    new = (after.generation, after.round, after.phase)
     if new < old:
         raise Broken(f"promise 1: {after.key} went from {old} to {new}")
     if new[0] == old[0] and after.digest != before.digest:
@@ -169,6 +171,8 @@ def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -
             # One that finds no room may hold up the others: it says so, and must not be forced.
             if all_ready and ordinals != [*range(1, deployment.replicas + 1)]:
                 raise Broken(f"settled: {name} has {[each.name for each in replicas]}")
-            outdated = [each for each in replicas if each.digest != deployment.digest]
+            outdated = [
+                each for each in replicas if change_of(each, rendered(deployment))[0] != "none"
+            ]
             if outdated and all_ready:
                 raise Broken(f"settled: {name} has replicas of an old definition")

@@ -20,6 +20,9 @@ Duties of the server
   an exchange is believed.
 - `complete` carries every assignment of the node; `difference` what changed since `base`, which is
   the node's `seen`. When anything is unclear: complete.
+- `round` of an assignment that has steps of bootstrap: run them once for each round, and say how
+  far it is in `Holding.bootstrap`. A round that has ended is remembered with the instance, so that
+  neither the agent's restart nor a relocation runs it again.
 - A `hold` assignment means: leave whatever you have under this slot as it is.
 - Epochs grow with every leader. A node that knows a higher epoch, or the same epoch with another
   incarnation, proves that the server was restored from an old backup.
@@ -40,6 +43,7 @@ BODY_BYTES_MAX: Final = 4 << 20
 HoldingPhase = Literal[
     "waiting", "creating", "starting", "running", "stopped", "removing", "failed", "unknown"
 ]
+BootstrapState = Literal["", "waiting", "running", "done", "failed"]
 ReplyKind = Literal["hello", "complete", "difference", "nothing"]
 
 
@@ -54,7 +58,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One container on the node, as it is. `error_*` describe the last failure while it lasts."""
+    """One container on the node, as it is. `error_*` describe the last failure while it lasts.
+
+    bootstrap: how far `round` of its bootstrap is ("failed": no try is left); bootstrap_tries and
+    bootstrap_exit_code (-1: not known) are of its latest try.
+    """
 
     slot: str
     generation: int
@@ -67,6 +75,10 @@ class Holding:
     error: str = ""
     hint: str = ""
     retry_ms: int = 0  # until the next attempt, as far as the node knows
+    round: int = 0
+    bootstrap: BootstrapState = ""
+    bootstrap_tries: int = 0
+    bootstrap_exit_code: int = -1
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,12 +152,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """One container that this node shall run. `spec` is the document of a ContainerSpec."""
+    """One container that this node shall run. `spec` is the document of a ContainerSpec.
+
+    round: which round of its bootstrap is wanted; 0: none, or the server does not know rounds.
+    """
 
     slot: str
     generation: int
     digest: str = ""
     hold: bool = False
+    round: int = 0
     spec: Mapping[str, Any] = field(default_factory=dict)
     remote: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -7,27 +7,33 @@ from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_
 OLD, NEW = "old", "new"
 
 
-def wanted(count: int, minimum: int = 0, digest: str = NEW) -> Wanted:
+def wanted(count: int, minimum: int = 0) -> Wanted:
     """Deployment "web"."""
-    return Wanted(name="web", replica_count=count, min_available=minimum, digest=digest)
+    return Wanted(name="web", replica_count=count, min_available=minimum)
 
 
 def ready(ordinal: int, digest: str = NEW) -> Replica:
     """A replica that serves."""
-    return Replica(name=f"web-{ordinal:02}", ordinal=ordinal, digest=digest, ready=True)
+    return _replica(ordinal, digest, ready=True)
 
 
 def unready(ordinal: int, digest: str = NEW) -> Replica:
     """A replica that does not serve, or not yet."""
-    return Replica(
-        name=f"web-{ordinal:02}", ordinal=ordinal, digest=digest, ready=False, replacing=True
-    )
+    return _replica(ordinal, digest, ready=False, replacing=True)
 
 
 def leaving(ordinal: int, digest: str = NEW) -> Replica:
     """A replica that is on its way out."""
+    return _replica(ordinal, digest, ready=True, leaving=True)
+
+
+def _replica(ordinal: int, digest: str, **fields: bool) -> Replica:
     return Replica(
-        name=f"web-{ordinal:02}", ordinal=ordinal, digest=digest, ready=True, leaving=True
+        name=f"web-{ordinal:02}",
+        ordinal=ordinal,
+        change="none" if digest == NEW else "replace",
+        why="" if digest == NEW else f"the definition changed ({digest} to {NEW})",
+        **fields,
     )
 
 
@@ -39,6 +45,7 @@ def test_missing_ordinals_are_created() -> None:
         why=dict.fromkeys(("web-01", "web-03", "web-04"), "missing: web has 4 replicas"),
         waiting="waiting for web-01, web-03, web-04 to be ready",
         progress="1 of 4 updated, 1 ready",
+        updated=1,
     )
 
 
@@ -83,7 +90,7 @@ def test_scaling_below_the_minimum_finishes() -> None:
 
 
 def test_a_replica_whose_new_generation_is_not_ready_does_not_count_as_available() -> None:
-    replacing = Replica(name="web-01", ordinal=1, digest=NEW, ready=True, replacing=True)
+    replacing = Replica(name="web-01", ordinal=1, ready=True, replacing=True)
     steps = deployment_steps(wanted(2, 1), [replacing, ready(2, OLD)])
 
     assert (steps.replace, steps.waiting) == ((), "waiting for web-01 to be ready")
@@ -172,7 +179,7 @@ def test_a_rollout_that_can_never_go_on_says_what_would_let_it(count: int, text:
 def test_what_is_up_to_date_is_done_although_nothing_may_be_replaced() -> None:
     steps = deployment_steps(wanted(2, 2), [ready(1), ready(2)])
 
-    assert steps == Steps(progress="2 of 2 updated, 2 ready", done=True)
+    assert steps == Steps(progress="2 of 2 updated, 2 ready", updated=2, done=True)
 
 
 def test_many_names_are_shortened() -> None:
@@ -187,3 +194,13 @@ def test_the_order_of_replicas_does_not_matter() -> None:
     assert deployment_steps(wanted(4, 1), replicas) == deployment_steps(
         wanted(4, 1), replicas[::-1]
     )
+
+
+def test_another_bootstrap_is_no_replacement_and_counts_against_the_same_quota() -> None:
+    other = "its bootstrap changed"
+    first = Replica(name="web-01", ordinal=1, change="rebootstrap", why=other, ready=True)
+    steps = deployment_steps(wanted(3, 2), [first, ready(2, OLD), ready(3)])
+
+    assert (steps.rebootstrap, steps.replace) == (("web-01",), ())
+    assert steps.why == {"web-01": "its bootstrap changed"}
+    assert steps.updated == 1
