@@ -10,9 +10,9 @@ HEAD: Final = """\
 Drawn from `src/pathfinder/model/phases.py` by `python -m tools.references`. Change the table, not
 this page.
 
-(generation, round, phase) only grows. Within one generation the phase moves along the arrows and never
-back. A replacement begins a new generation, at a small phase again. Whether the container is
-*ready* is a separate fact, and so is what its node reports now.
+(generation, round, phase) only grows. Within one round of a generation the phase moves along the
+arrows and never back. A replacement begins a new generation, at a small phase again. Whether the
+container is *ready* is a separate fact, and so is what its node reports now.
 """
 TAIL: Final = """\
 ## Which phases are used today
@@ -20,7 +20,8 @@ TAIL: Final = """\
 A container without steps of bootstrap goes `PENDING`, `SCHEDULED`, `BOOTSTRAPPED`; with steps also
 `PROVISIONED`, `BOOTSTRAP_STARTED`, and `BOOTSTRAP_ERROR` when its last try failed. At its end come
 `SCHEDULE_DELETION` and `DELETED`. It is in `PROVISION_ERROR` while its node cannot make it. Other
-steps, or a person's word, begin a new *round* of bootstrap in the same generation, at `PROVISIONED`.
+steps, or a person's word, begin a new *round* of bootstrap in the same generation, at
+`PROVISIONED`.
 
 ## What a person sees beside the phase
 
