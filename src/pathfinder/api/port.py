@@ -81,5 +81,11 @@ class Backend(Protocol):
     async def is_password(self, password: str, password_hash: str, peer: str) -> bool:
         """Whether a password is the one; TooBusy when this peer asks too often."""
 
+    async def ponder(self, work: Callable[[], T]) -> T:
+        """What a long computation gives, made beside everything else; TooBusy.
+
+        It may use only what belongs to it: a copy of the state, not the state.
+        """
+
     def wall_ms(self) -> int:
         """Wall clock."""

@@ -1,5 +1,6 @@
 """Routes for things: clusters, nodes, deployments, containers, images, remotes."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from litestar import Response, delete, get, patch, post, put
@@ -9,7 +10,7 @@ from pathfinder.api import bodies
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import answer, encoded
 from pathfinder.api.asking import AnyRequest, FromAsking, FromChanging
-from pathfinder.control import commands, queries, views
+from pathfinder.control import commands, queries, views, whatif
 from pathfinder.control.queries import Explanation
 from pathfinder.control.views import Plan
 from pathfinder.model.errors import Malformed
@@ -22,6 +23,17 @@ Force = Annotated[bool, QueryParameter(description="A person confirms that the m
 async def apply(data: JSONBody[bodies.ApplyBody], changing: FromChanging) -> Response[Plan]:
     """Make documents true, all of them or none; the plan of what that changes."""
     return answer(await changing.run(commands.Apply(data.documents)), Plan)
+
+
+@post(f"{CLUSTER}/what-if", status_code=200, tags=["apply"])
+async def ask_what_if(
+    cluster: given.ClusterName, asking: FromAsking, data: JSONBody[whatif.Question]
+) -> Response[whatif.WhatIf]:
+    """What the cluster would come to. Answered on a copy of the state; nothing is changed."""
+    twin = await asking.look(lambda c, _: queries.twin(c), cluster=cluster)
+    asker = (asking.caller, asking.backend.wall_ms())
+    work = partial(whatif.answer, twin.state, twin.statuses, cluster, data, asker)
+    return encoded(await asking.backend.ponder(work))
 
 
 @get("/api/v3/clusters", tags=["clusters"])
@@ -368,6 +380,7 @@ def _document(kind: str, cluster: str, name: str, given_fields: dict[str, Any]) 
 
 ROUTES: Final[tuple[Any, ...]] = (
     apply,
+    ask_what_if,
     list_clusters,
     get_cluster,
     put_cluster,

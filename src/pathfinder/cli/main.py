@@ -22,7 +22,7 @@ HERE: Final = "pathfinder.cli.commands"
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Say what you want": {
         "apply": (f"{HERE}.apply", "Make it as the files say."),
-        "plan": (f"{HERE}.plan", "Show what apply would do, and do nothing."),
+        "plan": (f"{HERE}.plan", "Show what would happen, and do nothing."),
         "create": (f"{HERE}.create", "Create a container, cluster, token, image or remote."),
         "delete": (f"{HERE}.delete", "Delete things."),
         "scale": (f"{HERE}.scale", "Change how many replicas a deployment has."),

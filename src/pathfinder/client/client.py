@@ -126,6 +126,11 @@ class Client:
         body = {"documents": list(documents)}
         return self._ask("POST", f"{ROOT}/apply", {"dry_run": dry_run or None}, body=body)
 
+    def what_if(self, question: Mapping[str, Any], *, cluster: str | None = None) -> Object:
+        """What the cluster would come to; nothing changes. Fields: `control.whatif.Question`."""
+        path = f"{ROOT}/clusters/{cluster or self.cluster}/what-if"
+        return self._ask("POST", path, body=dict(question))
+
     def scale(
         self,
         deployment: str,

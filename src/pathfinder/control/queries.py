@@ -1,13 +1,14 @@
 """Questions about the state: pages of things, single things, events. Pure; they change nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from pathfinder.control import views
 from pathfinder.control.access import Principal
 from pathfinder.control.controller import Controller
+from pathfinder.control.life import NodeStatus
 from pathfinder.control.objects import (
     Cluster,
     Container,
@@ -20,7 +21,7 @@ from pathfinder.control.objects import (
     Token,
 )
 from pathfinder.control.state import State
-from pathfinder.model.errors import NotFound
+from pathfinder.model.errors import NotFound, NotLeading
 from pathfinder.model.selectors import Requirement
 
 T = TypeVar("T", bound=Thing)
@@ -110,6 +111,24 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hint: str
     explanation: dict[str, Any] | None
     revision: int
+
+
+class Twin(NamedTuple):
+    """A copy of the state, to be asked what-if questions, and how its nodes are."""
+
+    state: State
+    statuses: dict[str, NodeStatus]
+
+
+def twin(controller: Controller) -> Twin:
+    """The state as it is; NotLeading while it is not yet known what nodes hold."""
+    if controller.life.recovering:
+        raise NotLeading(
+            "the server has just started and has not heard all nodes yet",
+            hint="try again in a few seconds",
+        )
+    life = controller.life
+    return Twin(controller.state.copy(), {key: node.status for key, node in life.nodes.items()})
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, gc=False):

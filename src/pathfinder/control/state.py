@@ -12,7 +12,7 @@ import msgspec
 
 from pathfinder.control.objects import THINGS, Container, Event, Node, Thing
 from pathfinder.model.phases import Phase
-from pathfinder.scheduler.fleet import Fleet
+from pathfinder.scheduler.fleet import Fleet, copied
 
 T = TypeVar("T", bound=Thing)
 EVENTS_MAX: Final = 20_000  # kept in memory; older ones are in the journal
@@ -48,6 +48,10 @@ class State:
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
         self.nodes_with_orphans: set[str] = set()
+
+    def copy(self) -> "State":
+        """A state of its own with the same things, for questions: cheap, as things never change."""
+        return copied(self, State())
 
     def get(self, kind: type[T], key: str) -> T | None:
         """One thing, or None."""

@@ -7,7 +7,7 @@ the order in which nodes and containers came.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from pathfinder.model.selectors import Requirement
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
 CPU: Final = 0
@@ -79,6 +80,10 @@ class Columns:
         self._groups: dict[str, dict[str, int]] = {}
         self._masks: dict[str | Requirement, Mask] = {}
         self._is_arranged = True
+
+    def copy(self) -> "Columns":
+        """The same nodes and amounts, to be changed apart."""
+        return copied(self, Columns())
 
     @property
     def traits(self) -> Numbers:
@@ -210,6 +215,10 @@ class Fleet:
     def __init__(self) -> None:
         self._clusters: dict[str, Columns] = {}
 
+    def copy(self) -> "Fleet":
+        """The same nodes and amounts, to be changed apart."""
+        return copied(self, Fleet())
+
     def set_node(self, key: str, node: NodeView) -> None:
         """Describe a node anew."""
         assert key == f"{node.cluster}/{node.name}", (key, node)
@@ -266,3 +275,16 @@ class Fleet:
     def _drop_if_empty(self, cluster: str, columns: Columns) -> None:
         if not columns.rows:
             del self._clusters[cluster]
+
+
+def copied(original: T, twin: T) -> T:
+    """`twin` with the tables and indexes of `original`; what is never changed is shared."""
+    for name, value in vars(original).items():
+        setattr(twin, name, _copied(value))
+    return twin
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value.copy() if hasattr(value, "copy") else value

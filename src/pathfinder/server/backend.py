@@ -1,9 +1,10 @@
 """The server as the API sees it: leader, exchanges, streams, events and passwords together."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pathfinder.api.port import Following, Query
 from pathfinder.control import access
@@ -12,6 +13,7 @@ from pathfinder.control.commands import Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Event
 from pathfinder.control.state import Change
+from pathfinder.model.errors import TooBusy
 from pathfinder.server.clock import Clock
 from pathfinder.server.exchanges import Exchanges
 from pathfinder.server.feed import Feed, Follower
@@ -23,6 +25,7 @@ from pathfinder.store.port import Store
 from pathfinder.wire.messages import Exchange, Reply
 
 T = TypeVar("T")
+PONDERING_MAX: Final = 2
 
 
 class Server:
@@ -51,6 +54,7 @@ class Server:
         self._exchanges = Exchanges(self._leader)
         self._streams = Streams(self._exchanges)
         self._passwords = Passwords(clock)
+        self._pondering = 0
 
     async def begin(self) -> None:
         """Lead; StoreFailure when that cannot be."""
@@ -120,6 +124,19 @@ class Server:
     async def is_password(self, password: str, password_hash: str, peer: str) -> bool:
         """As the port says."""
         return await self._passwords.matches(password, password_hash, peer)
+
+    async def ponder(self, work: Callable[[], T]) -> T:
+        """As the port says."""
+        if self._pondering >= PONDERING_MAX:
+            raise TooBusy(
+                f"{PONDERING_MAX} long questions are being answered already",
+                hint="try again in a few seconds",
+            )
+        self._pondering += 1
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            self._pondering -= 1
 
     def wall_ms(self) -> int:
         """As the port says."""

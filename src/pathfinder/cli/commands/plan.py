@@ -1,8 +1,11 @@
-"""`pfi plan`: what apply would do."""
+"""`pfi plan`: what apply would do, and what would happen if nodes or numbers changed."""
+
+from typing import Any
 
 import click
 
 from pathfinder.cli.command import Command
+from pathfinder.cli.errors import Misused
 from pathfinder.cli.session import Session, with_session
 
 
@@ -13,12 +16,80 @@ from pathfinder.cli.session import Session, with_session
     "paths",
     metavar="FILE",
     multiple=True,
-    required=True,
     help="File, directory, or - for standard input. Several times: all together.",
 )
+@click.option(
+    "--lose",
+    "--lose-node",
+    "lose",
+    metavar="NODE|LABEL=VALUE",
+    multiple=True,
+    help="What if this node, or all nodes with this label, were lost?",
+)
+@click.option("--drain", metavar="NODE", multiple=True, help="What if this node were emptied?")
+@click.option("--add-nodes", "add", metavar="N", type=int, help="What if there were N more nodes?")
+@click.option("--like", metavar="NODE", help="The node that the added ones are like.")
+@click.option(
+    "--scale", metavar="DEPLOYMENT=N", multiple=True, help="What if it had so many replicas?"
+)
 @with_session
-def command(session: Session, paths: tuple[str, ...]) -> None:
-    """Show what apply would do, and where each container would go, and do nothing."""
-    from pathfinder.cli.commands.apply import apply
+def command(session: Session, /, paths: tuple[str, ...], **happens: Any) -> None:
+    """Show what would happen, and do nothing.
 
-    apply(session, paths, dry_run=True)
+    With files alone: what apply would do, step by step, and where each container would go. With a
+    what-if option: what the cluster would come to, files included, when all of it has happened.
+    """
+    question = _question(**happens)
+    if question:
+        _ask(session, question, paths)
+    elif paths:
+        from pathfinder.cli.commands.apply import apply
+
+        apply(session, paths, dry_run=True)
+    else:
+        raise Misused(
+            "say what to plan", hint="pfi plan -f FILE, or a what-if: pfi plan --lose-node n1"
+        )
+
+
+def _question(
+    lose: tuple[str, ...],
+    drain: tuple[str, ...],
+    add: int | None,
+    like: str | None,
+    scale: tuple[str, ...],
+) -> dict[str, Any]:
+    """The fields of the question that the options ask; none when no option was given."""
+    if (add is None) != (like is None):
+        raise Misused("--add-nodes and --like go together", hint="pfi plan --add-nodes 2 --like n1")
+    question: dict[str, Any] = {
+        "lose": list(lose),
+        "drain": list(drain),
+        "add": [{"count": add, "like": like}] if add is not None else [],
+        "scale": dict(_scaled(text) for text in scale),
+    }
+    return {field: value for field, value in question.items() if value}
+
+
+def _scaled(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal():
+        raise Misused(f"--scale {text}: is not DEPLOYMENT=N", hint="pfi plan --scale web=5")
+    return name, int(number)
+
+
+def _ask(session: Session, question: dict[str, Any], paths: tuple[str, ...]) -> None:
+    from pathfinder.cli.manifests import located_by_server, read_manifests
+    from pathfinder.cli.output import print_answer
+    from pathfinder.cli.whatif import what_if_lines
+    from pathfinder.model.errors import DefinitionWrong
+
+    manifests = read_manifests(paths, session.cluster) if paths else []
+    question["documents"] = [manifest.document for manifest in manifests]
+    try:
+        answer = session.client.what_if(question)
+    except DefinitionWrong as error:
+        if not manifests:
+            raise
+        raise located_by_server(error, manifests) from None
+    print_answer(session, answer, *what_if_lines(answer))

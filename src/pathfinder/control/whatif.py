@@ -1,0 +1,348 @@
+"""What if: nodes are lost, drained or added, deployments scaled, documents applied. Pure.
+
+The question is answered on a copy of the state by the code that decides in production: the events
+are made to happen, every node does at once what it is told, and rollouts go on until nothing moves.
+The answer is the difference between the state before and the one that things come to rest in.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from pathfinder.control import handlers, nodes, workloads
+from pathfinder.control.access import Principal
+from pathfinder.control.commands import Apply
+from pathfinder.control.life import Life, NodeStatus
+from pathfinder.control.objects import Cluster, Container, Node
+from pathfinder.control.placing import request_of, view_for_scheduler
+from pathfinder.control.settling import settle
+from pathfinder.control.state import State
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.views import View
+from pathfinder.model import names
+from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound, TooMuch
+from pathfinder.model.phases import Phase
+from pathfinder.model.resources import Resources, count
+from pathfinder.model.selectors import requirement
+from pathfinder.scheduler.place import Placement, place
+
+ADDED_MAX: Final = 10_000
+LOSSES_MAX: Final = 1_000  # selectors and names in one question
+ROUNDS_MAX: Final = 500  # 99 replicas that are replaced one after another, several times
+SPARE_NODES_MAX: Final = 100  # how many nodes are tried one by one for the N+1 verdict
+RESOURCES: Final = ("cpu_millis", "memory_mib", "disk_mib")
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """So many more nodes, each like one that is there."""
+
+    count: int
+    like: str
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens, in the order of the fields: nodes come, documents are applied, and so on.
+
+    lose: names of nodes, or requirements on their labels such as `rack = r1`. scale: replicas by
+    deployment.
+    """
+
+    add: tuple[Added, ...] = ()
+    documents: tuple[dict[str, object], ...] = ()
+    scale: dict[str, int] = {}
+    drain: tuple[str, ...] = ()
+    lose: tuple[str, ...] = ()
+
+
+class Moved(View, frozen=True, kw_only=True, gc=False):
+    """One container that is not where, or not what, it was.
+
+    action: created, placed (it had no node before), moved, remade (a new generation in the same
+    place), rebootstrapped, deleted, or unplaced: no node fits. confirmation: it is STATEFUL and its
+    node is lost: a person must first confirm that the machine is dead.
+    """
+
+    name: str
+    deployment: str
+    type: str
+    action: str
+    source: str
+    target: str
+    why: str
+    remedies: tuple[str, ...] = ()
+    confirmation: bool = False
+
+
+class Room(View, frozen=True, kw_only=True, gc=False):
+    """What the nodes that take containers have of one resource. most_free: on a single node."""
+
+    capacity: int
+    reserved: int
+    free: int
+    most_free: int
+    most_free_on: str
+
+
+class Spare(View, frozen=True, kw_only=True, gc=False):
+    """N+1: whether any one node may be lost. `fails`: nodes whose containers would not all fit.
+
+    checked: the nodes that were tried, those with most reserved first.
+    """
+
+    holds: bool
+    checked: int
+    nodes: int
+    fails: dict[str, int]
+
+
+class WhatIf(View, frozen=True, kw_only=True, gc=False):
+    """What the cluster comes to. `pending_before`: containers that had no node before either.
+
+    blocked: rollouts that cannot go on, and why. settled: False when rollouts were still moving.
+    """
+
+    revision: int
+    lost: tuple[str, ...]
+    moves: tuple[Moved, ...]
+    pending_before: tuple[str, ...]
+    blocked: tuple[str, ...]
+    settled: bool
+    room_before: dict[str, Room]
+    room_after: dict[str, Room]
+    spare_before: Spare
+    spare_after: Spare
+
+
+def answer(
+    twin: State,
+    statuses: dict[str, NodeStatus],
+    cluster: str,
+    question: Question,
+    asker: tuple[Principal, int],
+) -> WhatIf:
+    """Answer on `twin`, a copy that is spent by it; NotFound, DefinitionWrong, TooMuch.
+
+    statuses: of the nodes, by key. asker: who asks, and when by the wall clock.
+    """
+    principal, now_ms = asker
+    if twin.get(Cluster, cluster) is None:
+        raise NotFound(f"there is no cluster {cluster!r}", hint="pfi get clusters")
+    life = _life(twin, statuses)
+    pending = [each.name for each in twin.containers(twin.pending) if each.cluster == cluster]
+    room_before, spare_before = _room(twin, cluster), _spare(twin, cluster)
+    tx = Transaction(twin, now_ms=now_ms, who=principal.name, epoch=1 << 20)
+    _add(tx, life, cluster, question.add)
+    if question.documents:
+        handlers.apply(tx, principal, Apply(question.documents))
+    for name, replicas in sorted(question.scale.items()):
+        wanted = count(replicas, f"scale.{name}", most=REPLICAS_MAX)
+        workloads.scale(tx, f"{cluster}/{name}", wanted, None)
+    settled = _come_to_rest(tx, life)
+    for name in question.drain:
+        _drain(tx, life, tx.need(Node, f"{cluster}/{name}"))
+    lost = _lost(twin, cluster, question.lose)
+    for node in lost:
+        nodes.delete(tx, node, force=True)
+    settled = _come_to_rest(tx, life) and settled
+    return WhatIf(
+        revision=twin.revision,
+        lost=tuple(node.name for node in lost),
+        moves=tuple(_moves(tx, cluster, {node.name for node in lost})),
+        pending_before=tuple(pending),
+        blocked=_blocked(tx),
+        settled=settled,
+        room_before=room_before,
+        room_after=_room(twin, cluster),
+        spare_before=spare_before,
+        spare_after=_spare(twin, cluster),
+    )
+
+
+def _life(twin: State, statuses: dict[str, NodeStatus]) -> Life:
+    life = Life(epoch=1 << 20, incarnation="what if", began_ms=0, base_revision=twin.revision)
+    life.recovering = False
+    for key, status in statuses.items():
+        life.node(key).status = status
+    for node in twin.all(Node):
+        twin.fleet.set_node(node.key, view_for_scheduler(node, life))
+    return life
+
+
+def _add(tx: Transaction, life: Life, cluster: str, added: Sequence[Added]) -> None:
+    if sum(each.count for each in added) > ADDED_MAX:
+        raise TooMuch(f"at most {ADDED_MAX} more nodes in one question")
+    for each in added:
+        like = tx.need(Node, f"{cluster}/{each.like}")
+        for number in range(1, each.count + 1):
+            name = names.hostname(f"{like.name}-like-{number}", "add")
+            if tx.state.get(Node, f"{cluster}/{name}") is not None:
+                raise Conflict(f"there is a node {name!r} already")
+            made = tx.put(
+                replace(like, name=name, cordoned=False, runtime_error="", orphans={}, created_ms=0)
+            )
+            life.node(made.key).status = "ready"
+            tx.state.fleet.set_node(made.key, view_for_scheduler(made, life))
+    tx.place_all = tx.place_all or bool(added)
+
+
+def _drain(tx: Transaction, life: Life, node: Node) -> None:
+    """Nothing new may come, and what is there goes elsewhere, as a drain would end."""
+    node = tx.put(replace(node, cordoned=True))
+    tx.state.fleet.set_node(node.key, view_for_scheduler(node, life))
+    for container in tx.state.on_node(node.key):
+        if container.wanted and container.node == node.name:
+            workloads.reschedule(tx, container, f"node {node.name} is drained")
+
+
+def _lost(twin: State, cluster: str, wanted: Iterable[str]) -> list[Node]:
+    """The nodes that the texts name or select; each text must mean at least one."""
+    texts = tuple(wanted)
+    if len(texts) > LOSSES_MAX:
+        raise TooMuch(f"at most {LOSSES_MAX} names or requirements in one question")
+    there = sorted(
+        (node for node in twin.all(Node) if node.cluster == cluster), key=lambda node: node.name
+    )
+    chosen: dict[str, Node] = {}
+    for text in texts:
+        named = twin.get(Node, f"{cluster}/{text}")
+        wanted_labels = requirement(text, "lose")
+        meant = [named] if named else [n for n in there if wanted_labels.holds(n.labels)]
+        if not meant:
+            raise DefinitionWrong(
+                "lose",
+                f"{text!r} is neither a node nor selects one",
+                hint="name a node, or write LABEL=VALUE: pfi get nodes",
+            )
+        chosen.update({node.key: node for node in meant})
+    return list(chosen.values())
+
+
+def _come_to_rest(tx: Transaction, life: Life) -> bool:
+    """Settle, let every node do what it was told, and again, until nothing moves."""
+    for _ in range(ROUNDS_MAX):
+        settle(tx, life)
+        if not _obey(tx):
+            return True
+    return False
+
+
+def _obey(tx: Transaction) -> bool:
+    """What was let go is gone, what was assigned is ready; whether anything was."""
+    moved = False
+    for _, after in tx.changes():
+        thing = tx.state.get(Container, after.key) if isinstance(after, Container) else None
+        if thing is None:
+            continue
+        if thing.leaving:
+            workloads.finish_or_put(tx, replace(thing, leaving=()))
+            tx.place_all = moved = True
+        elif thing.node and thing.wanted and not thing.ready:
+            ready = replace(thing, ready=True, phase=max(thing.phase, Phase.BOOTSTRAPPED))
+            workloads.finish_or_put(tx, ready)
+            moved = True
+    return moved
+
+
+def _moves(tx: Transaction, cluster: str, lost: set[str]) -> list[Moved]:
+    moves = []
+    for was, now in tx.changes():
+        thing = now or was
+        if not isinstance(thing, Container) or thing.cluster != cluster:
+            continue
+        assert was is None or isinstance(was, Container)
+        assert now is None or isinstance(now, Container)
+        if action := _action(was, now):
+            moves.append(_moved(action, thing, was.node if was else "", lost))
+    return sorted(moves, key=lambda move: (move.action, move.name))
+
+
+def _action(was: Container | None, now: Container | None) -> str:
+    if now is None or not now.wanted:
+        return "deleted" if was is not None else ""
+    if was is None:
+        return "created" if now.node else "unplaced"
+    if was.node and not now.node:
+        return "unplaced"
+    if was.node != now.node:
+        return "moved" if was.node else "placed"
+    if was.generation != now.generation:
+        return "remade"
+    return "rebootstrapped" if was.round != now.round else ""
+
+
+def _moved(action: str, thing: Container, source: str, lost: set[str]) -> Moved:
+    return Moved(
+        name=thing.name,
+        deployment=thing.deployment,
+        type=thing.spec.type,
+        action=action,
+        source=source,
+        target=thing.node if action != "deleted" else "",
+        why=thing.why,
+        remedies=tuple(thing.explanation.get("remedies", ())) if action == "unplaced" else (),
+        confirmation=thing.spec.type == "STATEFUL" and source in lost,
+    )
+
+
+def _blocked(tx: Transaction) -> tuple[str, ...]:
+    said = {getattr(after, "blocked", "") for _, after in tx.changes() if after is not None}
+    return tuple(sorted(said - {""}))
+
+
+def _takers(twin: State, cluster: str) -> list[str]:
+    """The nodes that take containers, by name."""
+    views = twin.fleet.columns(cluster).views
+    return sorted(name for name, view in views.items() if view.available and not view.cordoned)
+
+
+def _room(twin: State, cluster: str) -> dict[str, Room]:
+    takers = _takers(twin, cluster)
+    columns = twin.fleet.columns(cluster)
+    out = {}
+    for resource in RESOURCES:
+        rows = [
+            (
+                getattr(columns.views[name].capacity, resource),
+                getattr(twin.fleet.used(f"{cluster}/{name}"), resource),
+                name,
+            )
+            for name in takers
+        ]
+        most_free, most_free_on = max(((c - u, n) for c, u, n in rows), default=(0, ""))
+        out[resource] = Room(
+            capacity=sum(capacity for capacity, _, _ in rows),
+            reserved=sum(used for _, used, _ in rows),
+            free=sum(max(capacity - used, 0) for capacity, used, _ in rows),
+            most_free=max(most_free, 0),
+            most_free_on=most_free_on if most_free > 0 else "",
+        )
+    return out
+
+
+def _spare(twin: State, cluster: str) -> Spare:
+    """Lose each node in turn, in thought: do its containers fit on the others?"""
+    takers = _takers(twin, cluster)
+
+    def reserved(name: str) -> tuple[int, str]:
+        used: Resources = twin.fleet.used(f"{cluster}/{name}")
+        return (-used.memory_mib - used.cpu_millis, name)
+
+    tried = sorted(takers, key=reserved)[:SPARE_NODES_MAX]
+    fails = {}
+    for name in tried:
+        key, view = f"{cluster}/{name}", twin.fleet.columns(cluster).views[name]
+        requests = [
+            request_of(each) for each in twin.on_node(key) if each.wanted and each.node == name
+        ]
+        twin.fleet.set_node(key, dataclasses.replace(view, available=False))
+        outcomes = place(twin.fleet, requests)
+        twin.fleet.set_node(key, view)
+        if missing := sum(not isinstance(outcome, Placement) for outcome in outcomes):
+            fails[name] = missing
+    return Spare(
+        holds=not fails, checked=len(tried), nodes=len(takers), fails=dict(sorted(fails.items()))
+    )
