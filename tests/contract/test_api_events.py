@@ -40,6 +40,13 @@ class EventStream:
             key, _, value = line.rstrip("\n").partition(": ")
             fields[key] = value
 
+    def next_or_none(self) -> dict[str, Any] | None:
+        """The next event; None at the end."""
+        try:
+            return self.next()
+        except EOFError:
+            return None
+
     def close(self) -> None:
         self.response.close()
         self.connection.close()

@@ -79,5 +79,5 @@ def test_every_parameter_has_a_bound_or_is_a_choice(document: Any) -> None:
 
 def test_document_is_for_everybody_and_names_its_credentials(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
-    assert set(document["components"]["securitySchemes"]) == {"Bearer", "XAuthToken"}
+    assert set(document["components"]["securitySchemes"]) == {"Bearer", "XAuthToken", "SignIn"}
     assert document["paths"]["/healthz"]["get"]["security"] == []

@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from pathfinder.api import conversation, events, health, routes, terminals, tokens
+from pathfinder.api import conversation, events, health, routes, sign_in, terminals, tokens, users
 from pathfinder.api.answers import answer_error
 from pathfinder.api.asking import DEPENDENCIES
 from pathfinder.api.conversation import EXCHANGE_PATH, ExchangeRoute
@@ -20,6 +20,8 @@ ROUTES: Final[tuple[Any, ...]] = (
     *health.ROUTES,
     *routes.ROUTES,
     *tokens.ROUTES,
+    *users.ROUTES,
+    *sign_in.ROUTES,
     *events.ROUTES,
     *terminals.ROUTES,
     *conversation.ROUTES,

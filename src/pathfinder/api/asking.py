@@ -9,11 +9,12 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
+from pathfinder.api import cookies
 from pathfinder.api.port import Backend, Query
 from pathfinder.control.access import Principal, Verb
-from pathfinder.control.commands import Command
+from pathfinder.control.commands import Command, RenewSignIn
 from pathfinder.control.commands import Request as Asked
-from pathfinder.model.errors import Malformed
+from pathfinder.model.errors import Malformed, PathfinderError
 
 T = TypeVar("T")
 ETAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
@@ -87,17 +88,40 @@ FromAsking = NamedDependency[SkipValidation[Asking]]
 FromChanging = NamedDependency[SkipValidation[Changing]]
 
 
+# The body of such a route holds a password: no quick digest of it may be stored anywhere.
+SECRET_BODY: Final = {"has_secret_body": True}
+
+
 def credential(request: AnyRequest) -> str:
-    """The credential of a request, "" when it has none."""
+    """The credential of a request, "" when it has none.
+
+    A sign-in's cookie comes with whatever the browser sends: Forbidden when the request would
+    change something and is not certainly our own page's.
+    """
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return text.strip()
-    return request.headers.get("x-auth-token", "")
+    if token := request.headers.get("x-auth-token"):
+        return token
+    if cookie := cookies.sign_in_of(request):
+        cookies.require_own_page(request)
+        return cookie
+    return ""
 
 
 async def asking(request: AnyRequest, backend: FromBackend) -> Asking:
     """Authenticate; Unauthorized."""
-    return Asking(backend, backend.authenticate(credential(request)))
+    return Asking(backend, await _caller(request, backend))
+
+
+async def _caller(request: AnyRequest, backend: Backend) -> Principal:
+    caller = backend.authenticate(credential(request))
+    if caller.is_renewal_due:
+        try:
+            await backend.submit(Asked(principal=caller, command=RenewSignIn(caller.token)))
+        except PathfinderError:
+            pass  # what was asked is answered all the same: the sign-in is good
+    return caller
 
 
 async def changing(
@@ -109,11 +133,13 @@ async def changing(
     idempotency_key: IdempotencyKey = None,
 ) -> Changing:
     """Authenticate and read the conditions; Unauthorized, Malformed."""
-    caller = backend.authenticate(credential(request))
+    caller = await _caller(request, backend)
     digest = ""
     if idempotency_key:
         parts = (request.method, request.url.path, request.url.query, "")
-        digest = hashlib.sha256("\n".join(parts).encode() + await request.body()).hexdigest()
+        is_secret = request.route_handler.opt.get("has_secret_body", False)
+        body = b"" if is_secret else await request.body()
+        digest = hashlib.sha256("\n".join(parts).encode() + body).hexdigest()
     return Changing(backend, caller, dry_run, _revision(if_match), idempotency_key or "", digest)
 
 

@@ -80,6 +80,43 @@ class JoinTokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ttl_s: Annotated[int, Meta(ge=1, le=TTL_S_MAX)] = 3_600
 
 
+Password = Annotated[str, Meta(min_length=12, max_length=1_024)]
+SomePassword = Annotated[str, Meta(max_length=1_024)]  # any that was good once
+PersonsRole = Literal["admin", "app", "reader"]
+Clusters = Annotated[tuple[Name, ...], Meta(max_length=100)]
+
+
+class UserBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person who may sign in. No clusters: all of them."""
+
+    name: Name
+    password: Password
+    role: PersonsRole
+    clusters: Clusters = ()
+
+
+class UserChanges(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person may from now on; what is absent stays. `disabled`: may not sign in."""
+
+    role: PersonsRole | None = None
+    clusters: Clusters | None = None
+    disabled: bool | None = None
+
+
+class PasswordBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another password. Who changes the own one says the present one, too."""
+
+    password: Password
+    current_password: SomePassword = ""
+
+
+class SignInBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who comes, and by what password."""
+
+    name: Annotated[str, Meta(max_length=63)]
+    password: SomePassword
+
+
 class ImageSourceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Either alias or fingerprint; `remote`: the name of where it comes from."""
 

@@ -15,7 +15,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from pathfinder.api import bodies
+from pathfinder.api import bodies, cookies
 from pathfinder.api.answers import ErrorDocument
 from pathfinder.api.asking import DEPENDENCIES
 from pathfinder.api.conversation import EXCHANGE_PATH
@@ -33,7 +33,8 @@ BODY_OF_OPERATION: Final[Mapping[str, type]] = {
 # Answers that are made elsewhere: by the wire room's codec, or frame by frame.
 ANSWER_OF_OPERATION: Final[Mapping[str, type]] = {"register": Registered, "exchange": Reply}
 TYPES: Final = (*BODY_OF_OPERATION.values(), Exchange, Reply, Registered, ErrorDocument)
-OPEN: Final = frozenset({"healthz", "readyz", "get_document", "register"})  # need no credential
+# These need no credential.
+OPEN: Final = frozenset({"healthz", "readyz", "get_document", "register", "sign_in"})
 ERRORS_OF_ALL: Final[Mapping[str, str]] = {
     "400": "The request cannot be understood.",
     "413": "The request is larger than a bound allows.",
@@ -77,9 +78,12 @@ def document(version: str, routes: tuple[Any, ...]) -> bytes:
                     "XAuthToken": SecurityScheme(
                         type="apiKey", name="X-Auth-Token", security_scheme_in="header"
                     ),
+                    "SignIn": SecurityScheme(
+                        type="apiKey", name=cookies.NAME, security_scheme_in="cookie"
+                    ),
                 }
             ),
-            security=[{"Bearer": []}, {"XAuthToken": []}],
+            security=[{"Bearer": []}, {"XAuthToken": []}, {"SignIn": []}],
         ),
         logging_config=None,
     ).openapi_schema.to_schema()
@@ -141,7 +145,7 @@ def _exchange(reference_of: Mapping[type, Any]) -> dict[str, Any]:
 
 def _add_errors(method: str, operation: dict[str, Any], error: Mapping[str, Any]) -> None:
     statuses: dict[str, str] = dict(ERRORS_OF_ALL)
-    if operation["operationId"] not in OPEN - {"register"}:
+    if operation["operationId"] not in OPEN - {"register", "sign_in"}:
         statuses |= ERRORS_OF_KNOWN
     if method != "get" or operation["operationId"] == "container_logs":
         statuses |= ERRORS_OF_CHANGES
@@ -165,7 +169,7 @@ def _add_special(name: str, operation: dict[str, Any]) -> None:
     if name == "list_events":
         stream = {"schema": {"type": "string", "description": "Server-sent events."}}
         responses["200"]["content"]["text/event-stream"] = stream
-    if name in ("create_token", "create_join_token"):
+    if name in ("create_token", "create_join_token", "create_user"):
         plan = {"$ref": REFERENCE.format(name="Plan")}
         responses["200"] = {"description": "The plan of a dry run.", "content": _json(plan)}
 

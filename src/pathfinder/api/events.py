@@ -10,12 +10,12 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from pathfinder.api.answers import encoded
-from pathfinder.api.asking import AnyRequest, FromAsking
+from pathfinder.api.asking import AnyRequest, FromAsking, credential
 from pathfinder.api.port import Backend, Following
 from pathfinder.control import queries
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import Event
-from pathfinder.model.errors import Malformed
+from pathfinder.model.errors import Malformed, Unauthorized
 
 HEARTBEAT_S: Final = 15.0
 EVENTS_DEFAULT: Final = 200
@@ -78,25 +78,26 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     following = await asking.backend.follow(
         wants, lambda c, _: queries.events_after(c, place, wants) if place else []
     )
-    return _stream(asking.backend, following)
+    return _stream(asking.backend, following, credential(request))
 
 
-def _stream(backend: Backend, following: Following) -> Response[queries.EventPage]:
+def _stream(backend: Backend, following: Following, credential: str) -> Response[queries.EventPage]:
     """A stream in the place of a page, as the document says."""
     made: Any = Stream(
-        _lines(backend, following),
+        _lines(backend, following, credential),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
     return cast("Response[queries.EventPage]", made)
 
 
-async def _lines(backend: Backend, following: Following) -> AsyncIterator[bytes]:
-    """Events as text; ends when the server stops, or with a reader that is too slow."""
+async def _lines(backend: Backend, following: Following, credential: str) -> AsyncIterator[bytes]:
+    """Events as text; ends when the server stops, the credential does, or the reader is slow."""
     try:
         yield b": events\n\n"
         while True:
             events = await following.take(HEARTBEAT_S)
+            backend.authenticate(credential)
             if events:
                 yield b"".join(_lines_of(event) for event in events)
             elif following.is_over:
@@ -104,6 +105,8 @@ async def _lines(backend: Backend, following: Following) -> AsyncIterator[bytes]
                 return
             else:
                 yield b": still here\n\n"
+    except Unauthorized as over:
+        yield f": {over.message}\n\n".encode()
     finally:
         backend.leave(following)
 

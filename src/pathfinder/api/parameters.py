@@ -31,6 +31,10 @@ TokenId = Annotated[
     str,
     PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The identifier."),
 ]
+UserName = Annotated[
+    str,
+    PathParameter(max_length=NAME_LENGTH_MAX, pattern=NAME_PATTERN, description="The user's name."),
+]
 After = Annotated[
     str,
     QueryParameter(max_length=256, description="`next` of the page before; empty: the first page."),

@@ -1,7 +1,8 @@
 """What the API needs from the server behind it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import Request
@@ -12,6 +13,18 @@ from pathfinder.wire.messages import Exchange, Reply
 T = TypeVar("T")
 Frame = bytes | str  # one message of a stream: binary with a channel byte, or JSON text
 Query = Callable[[Controller, int], T]
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInLife:
+    """How long somebody stays signed in: at most, and without using it."""
+
+    whole_ms: int = 168 * HOUR_MS
+    idle_ms: int = 12 * HOUR_MS
+
+
+USUAL_SIGN_IN_LIFE: Final = SignInLife()
 
 
 class Pipe(Protocol):
@@ -42,6 +55,7 @@ class Backend(Protocol):
 
     version: str
     spki_digest: str  # of this server's TLS key, for join tokens; "-" without TLS
+    sign_in_life: SignInLife
 
     @property
     def is_leading(self) -> bool:

@@ -9,7 +9,7 @@ from litestar.params import JSONBody, QueryParameter
 from pathfinder.api import bodies
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import answer, encoded
-from pathfinder.api.asking import AnyRequest, FromAsking, FromChanging
+from pathfinder.api.asking import SECRET_BODY, AnyRequest, FromAsking, FromChanging
 from pathfinder.control import commands, queries, views, whatif
 from pathfinder.control.queries import Explanation
 from pathfinder.control.views import Plan
@@ -58,7 +58,7 @@ async def get_cluster(
     return encoded(view, etag=view.revision)
 
 
-@put(CLUSTER, tags=["clusters"])
+@put(CLUSTER, tags=["clusters"], opt=SECRET_BODY)
 async def put_cluster(
     request: AnyRequest,
     cluster: given.ClusterName,

@@ -5,7 +5,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Literal
 
-from pathfinder.control.objects import Node, Token
+from pathfinder.control.objects import Node, Token, User
 from pathfinder.control.state import State
 from pathfinder.model.errors import Forbidden, Unauthorized
 
@@ -15,6 +15,9 @@ VERBS_OF_ROLE: dict[str, frozenset[str]] = {
     "app": frozenset({"read", "write", "exec"}),
     "reader": frozenset({"read"}),
 }
+HINT_OF_SIGN_IN = "sign in again"
+# A sign-in in use is renewed when so much of its idle time has passed: not at every request.
+RENEWED_AFTER = 1 / 16
 HINT = "give a token: pfi --token-file FILE, PFI_TOKEN, or pfi config set token=@FILE"
 
 
@@ -22,7 +25,8 @@ HINT = "give a token: pfi --token-file FILE, PFI_TOKEN, or pfi config set token=
 class Principal:
     """Who asks. `clusters` empty: all of them. `node` is set for a node's own credential.
 
-    name: for people, and not unique. token: the credential's identifier, which is.
+    name: for people, and not unique. token: the credential's identifier, which is. user: the person
+    who has signed in; `is_renewal_due`: the sign-in is to be told that it is used.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Principal:
     clusters: tuple[str, ...] = ()
     node: str = ""
     token: str = ""
+    user: str = ""
+    is_renewal_due: bool = False
 
     def require(self, verb: Verb, cluster: str = "") -> None:
         """Forbidden unless the role has the verb and the scope the cluster."""
@@ -37,7 +43,9 @@ class Principal:
             enough = next(role for role in reversed(VERBS_OF_ROLE) if verb in VERBS_OF_ROLE[role])
             raise Forbidden(
                 f"{self.name} has the role {self.role}, which may not {verb} here",
-                hint=f"an administrator makes one: pfi create token NAME --role {enough}",
+                hint=f"an administrator changes that: pfi change user {self.user} --role {enough}"
+                if self.user
+                else f"an administrator makes one: pfi create token NAME --role {enough}",
             )
         if self.clusters and cluster not in self.clusters:
             raise Forbidden(
@@ -71,7 +79,8 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
     if kind == "pft":
         identifier, _, secret = rest.partition(".")
         token = state.get(Token, identifier)
-        if token and token.role != "join" and same(token.secret_digest, digest(secret)):
+        is_for_api = token is not None and token.role not in ("join", "sign-in")
+        if token and is_for_api and same(token.secret_digest, digest(secret)):
             if token.expires_ms and now_ms > token.expires_ms:
                 raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
             return Principal(
@@ -80,6 +89,12 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
                 clusters=token.clusters,
                 token=token.id,
             )
+    if kind == "pfs":
+        identifier, _, secret = rest.partition(".")
+        token = state.get(Token, identifier)
+        if token and token.role == "sign-in" and same(token.secret_digest, digest(secret)):
+            return _signed_in(state, token, now_ms)
+        raise Unauthorized("this sign-in has ended", hint=HINT_OF_SIGN_IN)
     if kind == "pfn":
         # From the right: a cluster's name may contain dots, a node's and a secret may not.
         cluster, name, secret = ["", "", *rest.rsplit(".", 2)][-3:]
@@ -88,4 +103,20 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
             return Principal(name=f"node {name}", role="node", clusters=(cluster,), node=node.key)
     raise Unauthorized(
         "this credential is not known" if credential else "no credential was given", hint=HINT
+    )
+
+
+def _signed_in(state: State, token: Token, now_ms: int) -> Principal:
+    user = state.get(User, token.user)
+    if user is None or user.disabled or now_ms > token.expires_ms:
+        raise Unauthorized("this sign-in has ended", hint=HINT_OF_SIGN_IN)
+    used_up_ms = now_ms - (token.expires_ms - token.idle_ms)
+    return Principal(
+        name=user.name,
+        role=user.role,
+        clusters=user.clusters,
+        token=token.id,
+        user=user.name,
+        is_renewal_due=token.expires_ms < token.ends_ms
+        and used_up_ms > token.idle_ms * RENEWED_AFTER,
     )

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from pathfinder.control.access import Principal
-from pathfinder.control.objects import Role
+from pathfinder.control.objects import PersonsRole, Role
 from pathfinder.wire.messages import Registration
 
 
@@ -97,6 +97,64 @@ class DeleteToken(msgspec.Struct, frozen=True, tag=True):
     id: str
 
 
+class CreateUser(msgspec.Struct, frozen=True, tag=True):
+    """Let a person sign in."""
+
+    name: str
+    password_hash: str
+    role: PersonsRole
+    clusters: tuple[str, ...] = ()
+
+
+class ChangeUser(msgspec.Struct, frozen=True, tag=True):
+    """Change what a person may; None leaves it. `disabled` ends what sign-ins there are."""
+
+    name: str
+    role: PersonsRole | None = None
+    clusters: tuple[str, ...] | None = None
+    disabled: bool | None = None
+
+
+class SetPassword(msgspec.Struct, frozen=True, tag=True):
+    """Another password: the sign-ins made with the old one end, but for the one that asks."""
+
+    name: str
+    password_hash: str
+
+
+class DeleteUser(msgspec.Struct, frozen=True, tag=True):
+    """Forget a person, and end the sign-ins."""
+
+    name: str
+
+
+class SignIn(msgspec.Struct, frozen=True, tag=True):
+    """Remember a sign-in of the principal by the digest of its secret.
+
+    password_hash: the one that the shell has checked the password against. whole_ms: how long it
+    lasts at most; idle_ms: how long while it is not used. peer: from where, for the audit.
+    """
+
+    id: str
+    secret_digest: str
+    password_hash: str
+    idle_ms: int
+    whole_ms: int
+    peer: str = ""
+
+
+class RenewSignIn(msgspec.Struct, frozen=True, tag=True):
+    """A sign-in is used: it lasts on."""
+
+    id: str
+
+
+class SignOut(msgspec.Struct, frozen=True, tag=True):
+    """End a sign-in of one's own."""
+
+    id: str
+
+
 class Register(msgspec.Struct, frozen=True, tag=True):
     """A node joins. `password_good`: the shell has checked the cluster's password."""
 
@@ -116,6 +174,13 @@ Command = (
     | PutCluster
     | CreateToken
     | DeleteToken
+    | CreateUser
+    | ChangeUser
+    | SetPassword
+    | DeleteUser
+    | SignIn
+    | RenewSignIn
+    | SignOut
     | Register
 )
 

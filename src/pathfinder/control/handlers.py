@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pathfinder.control import commands, manifests, nodes, views, workloads
+from pathfinder.control import commands, manifests, nodes, users, views, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
@@ -17,6 +17,7 @@ from pathfinder.control.objects import (
     Remote,
     Thing,
     Token,
+    User,
 )
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names
@@ -190,6 +191,7 @@ def _revoke_in(tx: Transaction, cluster: Cluster) -> None:
         elif cluster.name in token.clusters:
             left = tuple(name for name in token.clusters if name != cluster.name)
             tx.put(replace(token, clusters=left))
+    users.close_cluster(tx, cluster.name)
 
 
 def _check_unused(tx: Transaction, remote: Remote) -> None:
@@ -297,6 +299,8 @@ def view(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
             return views.remote_view(thing)
         case Token():
             return views.token_view(thing)
+        case User():
+            return views.user_view(thing)
         case _:
             raise NotFound(f"a {thing.KIND} has no view")
 
@@ -323,6 +327,8 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return tx.state.get(Cluster, command.name)
         case commands.DeleteToken():
             return tx.state.get(Token, command.id)
+        case commands.ChangeUser() | commands.SetPassword() | commands.DeleteUser():
+            return tx.state.get(User, command.name)
         case _:
             return None
 
@@ -337,4 +343,11 @@ HANDLERS: dict[type, Handler] = {
     commands.Rebootstrap: rebootstrap,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
+    commands.CreateUser: users.create_user,
+    commands.ChangeUser: users.change_user,
+    commands.SetPassword: users.set_password,
+    commands.DeleteUser: users.delete_user,
+    commands.SignIn: users.sign_in,
+    commands.RenewSignIn: users.renew_sign_in,
+    commands.SignOut: users.sign_out,
 }

@@ -13,7 +13,8 @@ from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.wire.messages import Facts
 
-Role = Literal["admin", "app", "reader", "join"]
+Role = Literal["admin", "app", "reader", "join", "sign-in"]
+PersonsRole = Literal["admin", "app", "reader"]
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -218,6 +219,9 @@ class Token(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
     A join token is used once: `used_by` is then the digest of the node secret that came with it, so
     that the same node may repeat a registration whose answer it missed.
+
+    A sign-in is `user`'s, with what that user may. `expires_ms` moves on by `idle_ms` while it is
+    used, up to `ends_ms`.
     """
 
     KIND: ClassVar[str] = "token"
@@ -230,11 +234,32 @@ class Token(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     expires_ms: int = 0
     used_by: str = ""
     created_by: str = ""
+    user: str = ""
+    idle_ms: int = 0
+    ends_ms: int = 0
 
     @property
     def key(self) -> str:
         """The identifier."""
         return self.id
+
+
+class User(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A person who signs in by a password. `clusters` empty: all of them."""
+
+    KIND: ClassVar[str] = "user"
+    name: str
+    password_hash: str
+    role: PersonsRole
+    clusters: tuple[str, ...] = ()
+    disabled: bool = False
+    password_ms: int = 0  # when the password was set
+    created_by: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name."""
+        return self.name
 
 
 class Answered(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -278,5 +303,6 @@ THINGS: tuple[type[Thing], ...] = (
     Remote,
     Image,
     Token,
+    User,
     Answered,
 )

@@ -9,7 +9,7 @@ from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import Action, Plan, PlanItem
 from pathfinder.model.definitions import ContainerSpec
 
-ORDER = ("cluster", "remote", "image", "node", "token", "deployment", "container")
+ORDER = ("cluster", "remote", "image", "node", "user", "token", "deployment", "container")
 SHOWN = frozenset(ORDER)
 
 

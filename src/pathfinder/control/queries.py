@@ -19,6 +19,7 @@ from pathfinder.control.objects import (
     Remote,
     Thing,
     Token,
+    User,
 )
 from pathfinder.control.state import State
 from pathfinder.model.errors import NotFound, NotLeading
@@ -76,6 +77,12 @@ class TokenPage(Page, frozen=True, kw_only=True, gc=False):
     """Tokens, ordered by identifier."""
 
     items: tuple[views.TokenView, ...]
+
+
+class UserPage(Page, frozen=True, kw_only=True, gc=False):
+    """Users."""
+
+    items: tuple[views.UserView, ...]
 
 
 class EventView(views.View, frozen=True, kw_only=True, gc=False):
@@ -231,16 +238,24 @@ def remotes(controller: Controller, cluster: str, window: Window) -> RemotePage:
 def tokens(controller: Controller, principal: Principal, window: Window) -> TokenPage:
     """The tokens for what the principal administers."""
     state = controller.state
-    mine = set(principal.clusters)
-    found = [
-        token
-        for token in state.all(Token)
-        if not mine or (token.clusters and mine.issuperset(token.clusters))
-    ]
+    found = [token for token in state.all(Token) if _is_within(token.clusters, principal)]
     part, after = _part(found, window, lambda token: token.id)
     return TokenPage(
         items=tuple(views.token_view(token) for token in part), next=after, revision=state.revision
     )
+
+
+def users(controller: Controller, principal: Principal, window: Window) -> UserPage:
+    """The users for what the principal administers."""
+    state = controller.state
+    found = [user for user in state.all(User) if _is_within(user.clusters, principal)]
+    part, after = _part(found, window, lambda user: user.name)
+    return UserPage(items=tuple(map(views.user_view, part)), next=after, revision=state.revision)
+
+
+def _is_within(clusters: tuple[str, ...], principal: Principal) -> bool:
+    mine = set(principal.clusters)
+    return not mine or (bool(clusters) and mine.issuperset(clusters))
 
 
 def one_cluster(controller: Controller, name: str) -> views.ClusterView:
@@ -283,6 +298,17 @@ def one_token(controller: Controller, identifier: str) -> tuple[views.TokenView,
     """One token and the clusters that it is for; NotFound."""
     token = _need(controller.state, Token, identifier)
     return views.token_view(token), token.clusters
+
+
+def one_user(controller: Controller, name: str) -> views.UserView:
+    """One user; NotFound."""
+    return views.user_view(_need(controller.state, User, name))
+
+
+def password_hash_of_user(controller: Controller, name: str) -> str:
+    """The hash of a user's password; "" when nobody of this name may sign in."""
+    found = controller.state.get(User, name)
+    return found.password_hash if found and not found.disabled else ""
 
 
 def explanation(controller: Controller, cluster: str, name: str) -> Explanation:

@@ -13,6 +13,7 @@ from pathfinder.control.objects import (
     Node,
     Remote,
     Token,
+    User,
 )
 from pathfinder.control.settling import is_ready, steps_of
 from pathfinder.control.state import State
@@ -184,6 +185,20 @@ class TokenView(View, frozen=True, kw_only=True, gc=False):
     node: str
     used: bool
     expires_ms: int
+    created_by: str
+    created_ms: int
+    revision: int
+
+
+class UserView(View, frozen=True, kw_only=True, gc=False):
+    """A person who signs in, without the password. No clusters: all of them."""
+
+    kind: Literal["User"] = "User"
+    name: str
+    role: str
+    clusters: tuple[str, ...]
+    disabled: bool
+    password_ms: int
     created_by: str
     created_ms: int
     revision: int
@@ -398,7 +413,7 @@ def token_view(token: Token) -> TokenView:
     """A token as the API shows it."""
     return TokenView(
         id=token.id,
-        name=token.name,
+        name=token.name or token.user,
         role=token.role,
         clusters=token.clusters,
         node=token.node,
@@ -407,4 +422,18 @@ def token_view(token: Token) -> TokenView:
         created_by=token.created_by,
         created_ms=token.created_ms,
         revision=token.revision,
+    )
+
+
+def user_view(user: User) -> UserView:
+    """A user as the API shows one."""
+    return UserView(
+        name=user.name,
+        role=user.role,
+        clusters=user.clusters,
+        disabled=user.disabled,
+        password_ms=user.password_ms,
+        created_by=user.created_by,
+        created_ms=user.created_ms,
+        revision=user.revision,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
-from pathfinder.api.port import Following, Query
+from pathfinder.api.port import USUAL_SIGN_IN_LIFE, Following, Query, SignInLife
 from pathfinder.control import access
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import Request
@@ -39,7 +39,9 @@ class Server:
         retention: Retention,
         spki_digest: str,
         on_failure: Callable[[str], None],
+        sign_in_life: SignInLife = USUAL_SIGN_IN_LIFE,
     ) -> None:
+        self.sign_in_life = sign_in_life
         self.version = version("pathfinder-cm")
         self.spki_digest = spki_digest
         self._clock = clock

@@ -8,12 +8,21 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pathfinder.control.access import SYSTEM, digest, same
 from pathfinder.control.codec import encode_record, load_snapshot, replay
-from pathfinder.control.commands import Command, CreateToken, PutCluster, Request
+from pathfinder.control.commands import (
+    ChangeUser,
+    Command,
+    CreateToken,
+    CreateUser,
+    PutCluster,
+    Request,
+    SetPassword,
+)
 from pathfinder.control.controller import Controller
-from pathfinder.control.objects import Cluster, Role, Token
+from pathfinder.control.objects import Cluster, Role, Token, User
 from pathfinder.control.state import State
 from pathfinder.model.errors import PathfinderError
 from pathfinder.server.certificates import make_certificate
@@ -22,6 +31,10 @@ from pathfinder.server.files import DataDirectory, read_secret, write_private
 from pathfinder.server.passwords import MEMORY_KIB, PASSES
 from pathfinder.server.trouble import Trouble
 from pathfinder.store.port import Store
+
+ADMINISTRATOR: Final = "admin"
+PASSWORD_LENGTH_MIN: Final = 12
+LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,7 @@ class Wishes:
     cluster_password_file: Path | None
     admin_token_file: Path | None
     app_token_file: Path | None
+    admin_password_file: Path | None = None
 
 
 class Foundation:
@@ -86,6 +100,7 @@ def initialise(wishes: Wishes, open_store: Callable[[Path], Store], clock: Clock
         said += _cluster(foundation, wishes)
         for role, path in (("admin", wishes.admin_token_file), ("app", wishes.app_token_file)):
             said += _token(foundation, "admin" if role == "admin" else "app", path)
+        said += _administrator(foundation, wishes.admin_password_file)
     finally:
         store.close()
     if make_certificate(directory):
@@ -106,7 +121,7 @@ def _cluster(foundation: Foundation, wishes: Wishes) -> list[str]:
     cluster = foundation.state.get(Cluster, wishes.cluster)
     assert cluster is not None
     if not _is_password(password, cluster.password_hash):
-        foundation.run(PutCluster(wishes.cluster, _hashed(password)))
+        foundation.run(PutCluster(wishes.cluster, hashed(password)))
     return said
 
 
@@ -146,7 +161,45 @@ def _make_token(foundation: Foundation, role: Role, text: str) -> None:
         )
 
 
-def _hashed(password: str) -> str:
+def _administrator(foundation: Foundation, path: Path | None) -> list[str]:
+    """The user `admin`, with the password in the file; without one, shown once when there is none.
+
+    With the file this is also the way back in for who has forgotten the password.
+    """
+    there = foundation.state.get(User, ADMINISTRATOR)
+    if path is None:
+        if any(user.role == "admin" for user in foundation.state.all(User)):
+            return []
+        password = made_password()
+        said = [f"user {ADMINISTRATOR}, password shown this once: {password}"]
+    else:
+        said = []
+        if not path.exists():
+            write_private(path, f"{made_password()}\n")
+            said.append(f"made {path}")
+        password = read_secret(path)
+        if len(password) < PASSWORD_LENGTH_MIN:
+            raise Trouble(
+                f"the password in {path} is too short",
+                hint=f"{PASSWORD_LENGTH_MIN} characters or more; remove the file to have one made",
+            )
+    if there is None:
+        foundation.run(CreateUser(ADMINISTRATOR, hashed(password), "admin"))
+    elif not _is_password(password, there.password_hash):
+        foundation.run(SetPassword(ADMINISTRATOR, hashed(password)))
+    # No change when it is so already.
+    foundation.run(ChangeUser(ADMINISTRATOR, role="admin", clusters=(), disabled=False))
+    return said
+
+
+def made_password() -> str:
+    """Twenty letters and digits that are not mistaken for one another, in groups: 99 bits."""
+    groups = ("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(5))
+    return "-".join(groups)
+
+
+def hashed(password: str) -> str:
+    """What is stored of a password."""
     from argon2 import PasswordHasher
 
     return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1).hash(password)

@@ -55,6 +55,7 @@ def _init_parser(parser: argparse.ArgumentParser) -> None:
         ("--cluster-password-file", "password by which nodes may join"),
         ("--admin-token-file", "token that may do everything"),
         ("--app-token-file", "token that may manage containers"),
+        ("--admin-password-file", "password of the user admin"),
     ):
         parser.add_argument(
             option, type=Path, metavar="F", help=f"{what}: read from F, or made and written there"
@@ -111,6 +112,7 @@ def _init(given: argparse.Namespace) -> int:
         cluster_password_file=given.cluster_password_file,
         admin_token_file=given.admin_token_file,
         app_token_file=given.app_token_file,
+        admin_password_file=given.admin_password_file,
     )
     try:
         said = initialise(wishes, SqliteStore, MachineClock())

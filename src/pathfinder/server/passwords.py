@@ -1,4 +1,4 @@
-"""Cluster passwords: argon2id, two at a time, slower than somebody who guesses would like."""
+"""Passwords of clusters and users: argon2id, two at a time, slower than guessing would like."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,6 +15,11 @@ WAITING_MAX: Final = 32
 ATTEMPTS_MAX: Final = 10  # per peer and minute
 MINUTE_MS: Final = 60_000
 PEERS_MAX: Final = 10_000
+# Of a password that nobody has: a name that does not exist is refused after the same work.
+NOBODYS_HASH: Final = (
+    "$argon2id$v=19$m=19456,t=2,p=1$MKbFnbPCLTcVlkDiruCR2w"
+    "$jMyg1sPNjOkPgTjv88Rq77QlQg+2vCcqRIgTw3OHHmQ"
+)
 
 
 class Passwords:
@@ -34,13 +39,13 @@ class Passwords:
         return await self._work(lambda: hasher.hash(password), peer)
 
     async def matches(self, password: str, password_hash: str, peer: str) -> bool:
-        """Whether it is the password; TooBusy."""
+        """Whether it is the password; TooBusy. Without a hash: no, after as much work."""
         from argon2 import PasswordHasher
         from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
         def verify() -> bool:
             try:
-                return PasswordHasher().verify(password_hash, password)
+                return PasswordHasher().verify(password_hash or NOBODYS_HASH, password)
             except (VerifyMismatchError, InvalidHashError):
                 return False
 
@@ -69,6 +74,6 @@ class Passwords:
         if len(recent) >= ATTEMPTS_MAX:
             raise TooBusy(
                 f"more than {ATTEMPTS_MAX} passwords in a minute from {peer}",
-                hint="wait a minute, or use a join token",
+                hint="wait a minute",
             )
         self._attempts[peer] = [*recent, now_ms]

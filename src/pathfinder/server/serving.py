@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from pathfinder.api.app import Application
+from pathfinder.api.port import SignInLife
 from pathfinder.server.backend import Server
 from pathfinder.server.clock import MachineClock
 from pathfinder.server.journal import HOUR_MS, Retention
@@ -69,6 +70,10 @@ class Process:
             ),
             spki_digest=spki_digest,
             on_failure=self._fail,
+            sign_in_life=SignInLife(
+                whole_ms=settings["PATHFINDER_SIGN_IN_HOURS"] * HOUR_MS,
+                idle_ms=settings["PATHFINDER_SIGN_IN_IDLE_HOURS"] * HOUR_MS,
+            ),
         )
 
     async def run(self) -> int:

@@ -51,6 +51,20 @@ SETTINGS: Final = (
         1_000_000,
         "How many connections are served at once; more are answered 503.",
     ),
+    Setting(
+        "PATHFINDER_SIGN_IN_HOURS",
+        168,
+        1,
+        8_760,
+        "How long somebody stays signed in to the web UI at most.",
+    ),
+    Setting(
+        "PATHFINDER_SIGN_IN_IDLE_HOURS",
+        12,
+        1,
+        8_760,
+        "How long somebody stays signed in to the web UI without using it.",
+    ),
 )
 # Read by others than the list above; not misspelt.
 OTHERS: Final = frozenset({"PATHFINDER_DATA_DIR", "PATHFINDER_LOG"})
