@@ -54,6 +54,7 @@ def initialise() -> None:
         *("--cluster-password-file", str(SECRETS / "cluster-password")),
         *("--admin-token-file", str(SECRETS / "admin-token")),
         *("--app-token-file", str(SECRETS / "app-token")),
+        *("--admin-password-file", str(SECRETS / "admin-password")),
     )
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser_like import BrowserLike
 from tests.support.running import Api, DriverNode
 from tests.support.server_process import initialised, server_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
 PASSWORD = "a password that nobody else has"
+PASSWORD_OF_ANNA = "another one of a person"
 ASKED_FOR = "admin-token"  # the file that `pathfinder init` was told to write it to
 
 
@@ -46,8 +48,21 @@ def use_secrets(api: Api) -> list[str]:
     node = DriverNode(api, "n1")
     node.register()
     node.exchange()
-    tokens = [made.document["token"], joining.document["token"]]
-    return [*map(secret_of, tokens), node.secret, PASSWORD]
+    tokens = [made.document["token"], joining.document["token"], signed_in(api)]
+    return [*map(secret_of, tokens), node.secret, PASSWORD, PASSWORD_OF_ANNA]
+
+
+def signed_in(api: Api) -> str:
+    """What the cookie of somebody who is signed in holds."""
+    body = {"name": "anna", "password": PASSWORD_OF_ANNA, "role": "app"}
+    api.call("POST", "/api/v3/users", body, headers={"Idempotency-Key": "c"})
+    browser = BrowserLike(api.port)
+    browser.sign_in("anna", f"{PASSWORD_OF_ANNA}, wrong")
+    browser.sign_in(PASSWORD_OF_ANNA, PASSWORD_OF_ANNA)  # into the wrong field
+    browser.sign_in("anna", PASSWORD_OF_ANNA)
+    assert browser.call("GET", "/api/v3/sign-in").status == 200
+    browser.close()
+    return next(iter(browser.cookies.values()))
 
 
 def secret_of(token: str) -> str:

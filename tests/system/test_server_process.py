@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser_like import BrowserLike
 from tests.support.running import ANSWER_S_MAX, Api, DriverNode
 from tests.support.server_process import initialised, run_program, server_process
 
@@ -55,6 +56,50 @@ def test_init_shows_no_secret_that_it_wrote_to_a_file(tmp_path: Path) -> None:
     ended = run_program("init", "--data-dir", tmp_path / "data", "--admin-token-file", file)
 
     assert file.read_text().strip() not in ended.stdout + ended.stderr
+
+
+def test_init_makes_the_first_administrator_and_shows_the_password_once(directory: Path) -> None:
+    first = run_program("init", "--data-dir", directory).stdout
+    again = run_program("init", "--data-dir", directory).stdout
+    password = first.partition("user admin, password shown this once: ")[2].partition("\n")[0]
+    with server_process(directory, initialised(directory)) as server:
+        browser = BrowserLike(server.port)
+        signed_in = browser.sign_in("admin", password).status
+        browser.close()
+
+    assert len(password) == 24
+    assert "password" not in again
+    assert signed_in == 200
+
+
+def test_init_with_a_password_file_lets_the_administrator_in_again(directory: Path) -> None:
+    run_program("init", "--data-dir", directory)
+    file = directory / "password"
+    made = run_program("init", "--data-dir", directory, "--admin-password-file", file)
+    token = initialised(directory)
+    with server_process(directory, token) as server:
+        browser = BrowserLike(server.port)
+        browser.sign_in("admin", file.read_text().strip())
+        disabled = browser.call("PATCH", "/api/v3/users/admin", {"disabled": True}).status
+        browser.close()
+    file.write_text("a password of mine\n")
+    run_program("init", "--data-dir", directory, "--admin-password-file", file)
+    with server_process(directory, token) as server:
+        browser = BrowserLike(server.port)
+        let_in = browser.sign_in("admin", "a password of mine").status
+        browser.close()
+
+    assert f"made {file}" in made.stdout
+    assert (disabled, let_in) == (200, 200)
+
+
+def test_init_refuses_a_short_password(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("short\n")
+    ended = run_program("init", "--data-dir", tmp_path / "d", "--admin-password-file", file)
+
+    assert ended.returncode == 1
+    assert "is too short" in ended.stderr
 
 
 def test_journal_is_shown_without_secrets(directory: Path, token: str) -> None:

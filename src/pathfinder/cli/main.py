@@ -23,7 +23,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Say what you want": {
         "apply": (f"{HERE}.apply", "Make it as the files say."),
         "plan": (f"{HERE}.plan", "Show what would happen, and do nothing."),
-        "create": (f"{HERE}.create", "Create a container, cluster, token, image or remote."),
+        "create": (f"{HERE}.create", "Create a container, cluster, token, user, image or remote."),
         "delete": (f"{HERE}.delete", "Delete things."),
         "scale": (f"{HERE}.scale", "Change how many replicas a deployment has."),
         "reschedule": (f"{HERE}.reschedule", "Make a container anew, where it fits best."),
@@ -42,6 +42,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "cordon": (f"{HERE}.cordon", "Let no new containers come to a node."),
         "uncordon": (f"{HERE}.uncordon", "Let containers come to a node again."),
         "label": (f"{HERE}.label", "Change the labels of a node."),
+    },
+    "Say who may sign in to the web UI": {
+        "change": (f"{HERE}.change", "Change what a user may."),
+        "passwd": (f"{HERE}.passwd", "Set the password of a user."),
     },
     "Set up pfi itself": {
         "config": (f"{HERE}.config", "Remember server, token and cluster."),

@@ -197,6 +197,15 @@ COLUMNS: Final[Mapping[str, Sequence[Column]]] = {
         field("CREATED-BY", "created_by", wide=True),
         AGE,
     ),
+    "user": (
+        field("NAME", "name"),
+        field("ROLE", "role"),
+        Column("CLUSTERS", _clusters),
+        Column("DISABLED", _flag("disabled")),
+        since("PASSWORD", "password_ms", wide=True),
+        field("CREATED-BY", "created_by", wide=True),
+        AGE,
+    ),
     "event": (
         Column("TIME", lambda item, _: moment(item.get("time_ms", 0))),
         Column("THING", _thing),

@@ -18,7 +18,17 @@ from urllib.parse import urlencode
 
 from pathfinder.client.errors import Unexpected
 from pathfinder.client.following import EventFollower, follow
-from pathfinder.client.kinds import CLUSTER, CONTAINER, DEPLOYMENT, EVENT, NODE, ROOT, TOKEN, Kind
+from pathfinder.client.kinds import (
+    CLUSTER,
+    CONTAINER,
+    DEPLOYMENT,
+    EVENT,
+    NODE,
+    ROOT,
+    TOKEN,
+    USER,
+    Kind,
+)
 from pathfinder.client.transport import ANSWER_S_MAX, Request, Transport
 from pathfinder.client.trust import Trust
 
@@ -192,6 +202,30 @@ class Client:
             body["node"] = node
         path = CLUSTER.path("", cluster or self.cluster, "join-tokens")
         return self._ask("POST", path, body=body)
+
+    def create_user(
+        self, name: str, password: str, role: str, *, clusters: Sequence[str] = ()
+    ) -> Object:
+        """A person who may sign in to the web UI. No clusters: all of them."""
+        body = {"name": name, "password": password, "role": role, "clusters": list(clusters)}
+        return self._ask("POST", USER.path(""), body=body)
+
+    def change_user(
+        self,
+        name: str,
+        *,
+        role: str | None = None,
+        clusters: Sequence[str] | None = None,
+        disabled: bool | None = None,
+    ) -> Object:
+        """What a person may from now on; what is None stays."""
+        given = {"role": role, "clusters": clusters, "disabled": disabled}
+        body = {key: value for key, value in given.items() if value is not None}
+        return self._ask("PATCH", USER.path("", name), body=body)
+
+    def set_password(self, name: str, password: str) -> Object:
+        """Another password for a person, whose sign-ins end."""
+        return self._ask("PUT", USER.path("", name, "password"), body={"password": password})
 
     # Questions
 

@@ -38,5 +38,6 @@ CONTAINER: Final = Kind(
 IMAGE: Final = Kind(name="image", plural="images", short=("im",), document="Image")
 REMOTE: Final = Kind(name="remote", plural="remotes", short=("re",), document="Remote")
 TOKEN: Final = Kind(name="token", plural="tokens", short=("to",), clustered=False)
+USER: Final = Kind(name="user", plural="users", short=("us",), clustered=False)
 EVENT: Final = Kind(name="event", plural="events", short=("ev",), clustered=False)
-KINDS: Final = (CLUSTER, NODE, DEPLOYMENT, CONTAINER, IMAGE, REMOTE, TOKEN, EVENT)
+KINDS: Final = (CLUSTER, NODE, DEPLOYMENT, CONTAINER, IMAGE, REMOTE, TOKEN, USER, EVENT)

@@ -138,6 +138,32 @@ def token(
     _print_secret(session, answer, f"token {answer['id']} for {name}: {role}")
 
 
+@command.command("user")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["admin", "app", "reader"]),
+    default="reader",
+    show_default=True,
+    help="admin: everything. app: containers and what they need. reader: look only.",
+)
+@click.option("--only", "clusters", multiple=True, metavar="CLUSTER", help="Only this cluster.")
+@click.option("--password-file", metavar="FILE", help="Do not ask for it; - is standard input.")
+@with_session
+def user(
+    session: Session, name: str, *, role: str, clusters: tuple[str, ...], password_file: str | None
+) -> None:
+    """Let a person sign in to the web UI; asks for the password."""
+    from pathfinder.cli.output import print_answer
+    from pathfinder.cli.passwords import new_password
+    from pathfinder.client.kinds import USER
+
+    _refuse_existing(session, USER.name, name)
+    password = new_password(name, password_file)
+    answer = session.client.create_user(name, password, role, clusters=clusters)
+    print_answer(session, answer, f"user/{name} created: {role}")
+
+
 @command.command("join-token")
 @click.option("--node", default="", help="Only for the node with this name.")
 @click.option("--ttl", "ttl_s", type=int, default=3600, show_default=True, metavar="SECONDS")

@@ -30,7 +30,7 @@ def command(
     """List things of a kind, or show the named ones.
 
     Kinds: clusters (cl), nodes (no), deployments (dep), containers (co), images (im), remotes (re),
-    tokens (to), events (ev).
+    tokens (to), users (us), events (ev).
     """
     from pathfinder.cli.errors import Misused
     from pathfinder.cli.kinds import kind_called
