@@ -3,14 +3,16 @@
 Promises 7 and 8.
 """
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
 
 from pathfinder.model.definitions import ContainerSpec, ImageSource, Network
 from pathfinder.model.resources import Resources
+from pathfinder.runtimes.jobs import Job, Outcome, begin, follow, look, outcome
 from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import (
     Change,
@@ -100,8 +102,11 @@ def state_of(runtime: Runtime, name: str = NAME) -> str:
     return instance.state if instance else "absent"
 
 
-def running(runtime: Runtime, name: str = NAME) -> None:
-    runtime.create(wish(name))
+def running(
+    runtime: Runtime, name: str = NAME, environment: Mapping[str, str] | None = None
+) -> None:
+    made = replace(spec(), environment=environment or {})
+    runtime.create(replace(wish(name), spec=made))
     runtime.start(name)
 
 
@@ -143,6 +148,7 @@ def test_what_is_not_ours_is_never_touched(case: Case) -> None:
         lambda: runtime.stop(NAME, grace_s=0),
         lambda: runtime.remove(NAME),
         lambda: runtime.write_file(NAME, "/etc/passwd", b""),
+        lambda: runtime.set_note(NAME, "ours"),
         lambda: runtime.open_session(NAME, Terminal(command=("true",))),
     ):
         with pytest.raises(NameOccupied):
@@ -337,6 +343,56 @@ def test_command_needs_an_instance_that_runs(runtime: Runtime) -> None:
         runtime.open_session(NAME, Terminal(command=("true",)))
 
 
+def test_note_is_told_with_the_instance_and_survives_a_restart(runtime: Runtime) -> None:
+    running(runtime)
+    note = json.dumps({"round": 7, "error": 'é "$(id)" \\ = #x; `b`\n'})
+
+    runtime.set_note(NAME, note)
+    runtime.stop(NAME, grace_s=0)
+    runtime.start(NAME)
+
+    instance = runtime.inspect(NAME)
+    assert instance is not None
+    assert instance.note == note
+    assert [one.note for one in runtime.list_instances(CLUSTER)] == [note]
+    assert instance.labels == labels()
+
+
+def test_job_outlives_the_session_that_began_it_and_is_begun_once(runtime: Runtime) -> None:
+    running(runtime, environment={"PF_SCRIPT_JOB": "fail"})
+    script = b"echo one; [ -e once ] && echo twice; : > once; sleep 0.5; exit 1\n"
+    job = Job(key="7-1-1", run=script, limit_s=30)
+
+    first, second = begin(runtime, NAME, job), begin(runtime, NAME, job)
+    ended = follow(runtime, NAME, job.key, offset=0)
+
+    assert {first, second} <= {"runs", "ended"}
+    assert ended == "ended"
+    assert outcome(runtime, NAME, job.key) == Outcome(exit_code=1, is_over_limit=False)
+    assert begin(runtime, NAME, job) == "ended"
+
+
+def test_job_that_was_never_begun_is_absent(runtime: Runtime) -> None:
+    running(runtime)
+
+    assert look(runtime, NAME, "7-1-1") == "absent"
+    with pytest.raises(NotThere):
+        outcome(runtime, NAME, "7-1-1")
+
+
+def test_job_whose_instance_stopped_was_interrupted(runtime: Runtime) -> None:
+    running(runtime)
+    job = Job(key="7-1-1", run=b"sleep 1000", limit_s=2000)
+
+    assert begin(runtime, NAME, job) == "runs"
+    assert begin(runtime, NAME, replace(job, key="8-1-1")) == "busy"
+    runtime.stop(NAME, grace_s=0)
+    runtime.start(NAME)
+
+    assert follow(runtime, NAME, job.key, offset=0) == "interrupted"
+    assert begin(runtime, NAME, job) == "interrupted"
+
+
 def test_console_log_is_kept(runtime: Runtime) -> None:
     runtime.create(wish())
     before = runtime.console_log(NAME)
@@ -362,6 +418,7 @@ def test_daemon_that_does_not_answer_is_down(case: Case) -> None:
         lambda: silent.read_file(NAME, "/etc/passwd"),
         lambda: silent.open_session(NAME, Terminal(command=("true",))),
         lambda: silent.console_log(NAME),
+        lambda: silent.set_note(NAME, ""),
     ):
         with pytest.raises(RuntimeDown):
             ask()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.model.resources import Resources
 from pathfinder.runtimes.lxd_requests import Ground
@@ -79,6 +80,18 @@ CASES: Final = (
         spec=ContainerSpec(image=BUSYBOX, network="none"),
         config={},
         devices={"eth0": {"type": "none"}},
+    ),
+    Case(
+        what="user data of cloud-init",
+        spec=ContainerSpec(
+            image=BUSYBOX,
+            bootstrap=(
+                BootstrapStep(type="shell", script="echo not this"),
+                BootstrapStep(type="cloud-init", user_data='#cloud-config\nruncmd: ["id # \'é"]\n'),
+            ),
+        ),
+        config={"cloud-init.user-data": '#cloud-config\nruncmd: ["id # \'é"]\n'},
+        devices={},
     ),
     Case(
         what="environment",

@@ -28,6 +28,7 @@ from pathfinder.runtimes.lxd_requests import (
     LxdRequest,
     create_request,
     delete_request,
+    note_request,
     start_request,
     stop_request,
     thaw_request,
@@ -49,6 +50,7 @@ from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.port import (
     CALL_S_MAX,
     LIST_S_MAX,
+    NOTE_LENGTH_MAX,
     Change,
     ImageMissing,
     Instance,
@@ -194,6 +196,13 @@ class LxdRuntime:
                     yield Change(name="")
                 elif (change := change_from(event.metadata)) is not None:
                     yield change
+
+    def set_note(self, name: str, note: str) -> None:
+        """Leave a text on one of our instances, as a key of its configuration."""
+        assert len(note) <= NOTE_LENGTH_MAX, len(note)
+        with _acting():
+            self._own(name)
+            self._run(note_request(name, note))
 
     def read_file(self, name: str, path: str) -> bytes:
         """The content of one file."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pathfinder.model.resources import MIB, Resources
-from pathfinder.runtimes.lxd_requests import LABEL_PREFIX, Ground
+from pathfinder.runtimes.lxd_requests import LABEL_PREFIX, NOTE_KEY, Ground
 from pathfinder.runtimes.port import Change, Instance, Labels, RuntimeFacts, State, Usage
 
 Document = Mapping[str, Any]
@@ -73,6 +73,7 @@ def instance_from(document: Document) -> Instance:
         state="created" if is_new else state,
         addresses=addresses_from(document.get("state") or {}),
         started_ms=moment_ms(last_used) if state in ("running", "frozen") else 0,
+        note=str(document["config"].get(NOTE_KEY, "")),
     )
 
 

@@ -3,11 +3,12 @@
 Labels are kept as `user.pathfinder.*` keys of the instance's configuration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 
+from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.definitions import ImageSource
 from pathfinder.model.resources import Resources
 from pathfinder.runtimes.lxdclient.images import Source
@@ -15,6 +16,7 @@ from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.port import Labels, Remote, Wish
 
 LABEL_PREFIX: Final = "user.pathfinder."
+NOTE_KEY: Final = "user.pathfinder.note"
 POOLS_WITH_SIZE: Final = frozenset({"btrfs", "zfs", "lvm", "ceph"})
 START_S_MAX: Final = 30
 
@@ -60,6 +62,7 @@ def create_request(wish: Wish, ground: Ground) -> LxdRequest:
             **label_config(wish.labels),
             **limit_config(spec.resources),
             **environment,
+            **user_data_config(spec.bootstrap),
         },
         "devices": device_document(wish, ground),
     }
@@ -81,6 +84,11 @@ def stop_request(name: str, *, grace_s: float) -> LxdRequest:
     if grace_s <= 0:
         return _state_request(name, action="stop", force=True)
     return _state_request(name, action="stop", force=False, timeout=ceil(grace_s))
+
+
+def note_request(name: str, note: str) -> LxdRequest:
+    """Leave a note; an empty one takes the key away."""
+    return LxdRequest(method="PATCH", path=instance_path(name), body={"config": {NOTE_KEY: note}})
 
 
 def delete_request(name: str) -> LxdRequest:
@@ -109,6 +117,12 @@ def label_config(labels: Labels) -> dict[str, str]:
         f"{LABEL_PREFIX}generation": str(labels.generation),
         f"{LABEL_PREFIX}digest": labels.digest,
     }
+
+
+def user_data_config(steps: Iterable[BootstrapStep]) -> dict[str, str]:
+    """What cloud-init finds at the first start, by the image's templates or LXD's own source."""
+    texts = [step.user_data for step in steps if step.type == "cloud-init"]
+    return {"cloud-init.user-data": texts[0]} if texts else {}
 
 
 def limit_config(amounts: Resources) -> dict[str, str]:

@@ -24,6 +24,7 @@ from pathfinder.model.resources import NOTHING, Resources
 State = Literal["created", "starting", "running", "stopping", "stopped", "frozen", "unknown"]
 CALL_S_MAX: Final = 120.0
 LIST_S_MAX: Final = 30.0
+NOTE_LENGTH_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,17 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One instance as the daemon has it. `labels` is None for what is not Pathfinder's."""
+    """One instance as the daemon has it. `labels` is None for what is not Pathfinder's.
+
+    note: what `set_note` has left on it.
+    """
 
     name: str
     labels: Labels | None
     state: State
     addresses: tuple[str, ...] = ()  # IPv4 first; filled by `inspect`, not by `list_instances`
     started_ms: int = 0  # wall clock, when the daemon knows; 0: unknown
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,13 @@ class Runtime(Protocol):
         """Changes as they happen, `Change(name="")` first and after each gap, until `stopping`.
 
         Ends when the daemon goes away: the caller waits and asks again.
+        """
+
+    def set_note(self, name: str, note: str) -> None:
+        """Leave a text of at most NOTE_LENGTH_MAX characters on one of our instances.
+
+        It survives restarts of instance and daemon and travels with a copy. Refused where the
+        daemon can keep nothing beside an instance.
         """
 
     def read_file(self, name: str, path: str) -> bytes:

@@ -19,6 +19,7 @@ and generation.
     ok                happens: to let a later step wait for its turn
 
 For example `PF_SCRIPT_START=fail:2,unknown`: fails twice, then starts without saying so.
+Jobs (`runtimes.jobs`) are those of `scripted_jobs`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,9 @@ from typing import Final, Literal
 
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.runtimes.jobs import RUNNER_PATH
 from pathfinder.runtimes.port import (
+    NOTE_LENGTH_MAX,
     Change,
     ImageMissing,
     Instance,
@@ -45,6 +48,7 @@ from pathfinder.runtimes.port import (
     Usage,
     Wish,
 )
+from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 
 Verb = Literal["create", "start", "stop", "remove"]
 ALWAYS: Final = "always"
@@ -71,7 +75,12 @@ class _Held:
     address: str
     is_dying: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
+    jobs: ScriptedJobs = field(init=False)
+    note: str = ""
     console: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.jobs = ScriptedJobs(self.files)
 
 
 class ScriptedRuntime:
@@ -106,6 +115,11 @@ class ScriptedRuntime:
         """What the instance was made from; None for a foreign one."""
         return self._held[name].spec
 
+    def jobs(self, name: str) -> ScriptedJobs | None:
+        """What the instance has begun; None: there is no such instance."""
+        held = self._held.get(name)
+        return held.jobs if held is not None else None
+
     def settle(self) -> None:
         """What happens by itself happens now: instances whose script says so end."""
         for name in sorted(self._held):
@@ -116,6 +130,7 @@ class ScriptedRuntime:
         """Its init ends."""
         held = self._held[name]
         held.state, held.is_dying = "stopped", False
+        held.jobs.interrupt()
         self._tell(name)
 
     def vanish(self, name: str) -> None:
@@ -237,6 +252,12 @@ class ScriptedRuntime:
             else:
                 return
 
+    def set_note(self, name: str, note: str) -> None:
+        """Keep it."""
+        assert len(note) <= NOTE_LENGTH_MAX, len(note)
+        self._check_up()
+        self._own(name).note = note
+
     def read_file(self, name: str, path: str) -> bytes:
         """What `write_file` has written."""
         self._check_up()
@@ -251,8 +272,11 @@ class ScriptedRuntime:
         self._own(name).files[path] = content
 
     def open_session(self, name: str, terminal: Terminal) -> Session:
-        """Knows `cat`, `echo`, `true` and `false`."""
-        self._running(name)
+        """Knows `cat`, `echo`, `true` and `false`, and the script of `jobs`."""
+        held = self._running(name)
+        if terminal.command[:2] == ("sh", RUNNER_PATH):
+            environment = held.spec.environment if held.spec else {}
+            return ScriptedSession(terminal, held.jobs.ask(terminal.command, environment))
         return ScriptedSession(terminal)
 
     def console_log(self, name: str) -> bytes:
@@ -271,6 +295,7 @@ class ScriptedRuntime:
             labels=held.labels,
             state=held.state,
             addresses=(held.address,) if has_address else (),
+            note=held.note,
         )
 
     def _own(self, name: str) -> _Held:
@@ -320,14 +345,19 @@ class ScriptedRuntime:
 
 
 class ScriptedSession:
-    """A command in a scripted instance."""
+    """A command in a scripted instance. `ended`: (its output, its exit code), known before."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, ended: tuple[bytes, int] | None = None) -> None:
         self._command = terminal.command
+        self._ended = ended
         self._input = b""
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """The whole output."""
+        if self._ended is not None:
+            if self._ended[0]:
+                yield 1, self._ended[0]
+            return
         match self._command:
             case ("cat",):
                 if self._input:
@@ -348,6 +378,8 @@ class ScriptedSession:
 
     def exit_code(self) -> int:
         """127 for what it does not know."""
+        if self._ended is not None:
+            return self._ended[1]
         return {"cat": 0, "echo": 0, "true": 0, "false": 1}.get(self._command[0], 127)
 
     def close(self) -> None:
