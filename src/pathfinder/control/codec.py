@@ -9,12 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from pathfinder.control.objects import THINGS, Event, Thing
+from pathfinder.control.objects import THINGS, Container, Event, Thing
 from pathfinder.control.state import Change, State
+from pathfinder.model.definitions import ContainerSpec
 
 VERSION: Final = 1
 CHUNK_THINGS: Final = 1_000
 KINDS: Final = {kind.KIND: kind for kind in THINGS}
+DECODERS: Final[dict[str, msgspec.msgpack.Decoder[list[Any]]]] = {
+    kind.KIND: msgspec.msgpack.Decoder(list[kind])
+    for kind in THINGS  # type: ignore[valid-type]
+}
 FIELDS: Final = {
     kind.KIND: frozenset(field.name for field in msgspec.structs.fields(kind)) for kind in THINGS
 }
@@ -41,7 +46,7 @@ class _Chunk(msgspec.Struct, frozen=True, gc=False):
     v: int
     revision: int
     kind: str
-    things: tuple[dict[str, Any], ...]
+    things: msgspec.Raw
     events: tuple[Event, ...] = ()
 
 
@@ -115,16 +120,55 @@ def encode_snapshot(state: State) -> Iterator[bytes]:
 
 def load_snapshot(chunks: Iterable[bytes]) -> State:
     """The state that `encode_snapshot` wrote."""
-    state = State()
+    state, sharing = State(), _Sharing()
     for data in chunks:
         chunk = msgspec.msgpack.decode(data, type=_Chunk)
         _check_version(chunk.v)
-        for document in chunk.things:
-            thing = _thing(chunk.kind, document)
+        for thing in _things(chunk):
+            if isinstance(thing, Container):
+                sharing.share(thing)
             state.set(chunk.kind, thing.key, thing)
         state.events.extend(chunk.events)
         state.revision = chunk.revision
     return state
+
+
+def _things(chunk: _Chunk) -> list[Thing]:
+    """The things of a chunk: all at once, unless a newer version has written some of them."""
+    if not chunk.kind:
+        return []
+    try:
+        return DECODERS[chunk.kind].decode(chunk.things)
+    except msgspec.ValidationError:
+        documents = msgspec.msgpack.decode(chunk.things, type=list[dict[str, Any]])
+        return [_thing(chunk.kind, document) for document in documents]
+
+
+class _Sharing:
+    """Lets a million containers that are just read have one copy of what many of them say.
+
+    Nothing that a thing consists of is ever changed in place, so that sharing cannot be noticed.
+    """
+
+    def __init__(self) -> None:
+        self._specs: dict[tuple[str, str], ContainerSpec] = {}
+        self._texts: dict[str, str] = {}
+        self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+        self._nothing: dict[str, Any] = {}
+
+    def share(self, container: Container) -> None:
+        """Replace parts of a container by equal ones that were met before."""
+        digests = (container.digest, container.bootstrap_digest)
+        put = msgspec.structs.force_setattr
+        put(container, "spec", self._specs.setdefault(digests, container.spec))
+        labels = tuple(container.labels.items())
+        put(container, "labels", self._labels.setdefault(labels, container.labels))
+        for name in ("extra", "explanation"):
+            if not getattr(container, name):
+                put(container, name, self._nothing)
+        for name in ("cluster", "deployment", "node", "digest", "bootstrap_digest", "why"):
+            text = getattr(container, name)
+            put(container, name, self._texts.setdefault(text, text))
 
 
 def _chunk(state: State, kind: str, things: list[Any], events: tuple[Event, ...]) -> bytes:

@@ -17,7 +17,14 @@ Role = Literal["admin", "app", "reader", "join", "sign-in"]
 PersonsRole = Literal["admin", "app", "reader"]
 
 
-class Thing(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+class Thing(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,  # what a newer version wrote is read with care, into `extra`
+):
     """Base: `revision` is the state's revision at the last change of this thing."""
 
     KIND: ClassVar[str] = ""

@@ -108,9 +108,9 @@ class State:
         before = table.get(key)
         if kind == Container.KIND:
             if isinstance(before, Container):
-                self._unindex(before)
+                self._unindex(key, before)
             if isinstance(after, Container):
-                self._index(after)
+                self._index(key, after)
         if kind == Node.KIND:
             self.nodes_with_orphans.discard(key)
             if isinstance(after, Node) and after.orphans:
@@ -122,13 +122,14 @@ class State:
         else:
             table[key] = after
 
-    def _index(self, container: Container) -> None:
-        key = container.key
+    def _index(self, key: str, container: Container) -> None:
+        # The table's own key, not an equal text: a million of them are 60 MiB.
         if container.deployment:
             self.containers_of_deployment.setdefault(container.group, set()).add(key)
         if container.node:
-            self.containers_of_node.setdefault(container.node_key, set()).add(key)
-            self.fleet.reserve(container.node_key, container.spec.resources, container.group)
+            node_key = container.node_key
+            self.containers_of_node.setdefault(node_key, set()).add(key)
+            self.fleet.reserve(node_key, container.spec.resources, container.group)
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
             self.containers_of_node.setdefault(node_key, set()).add(key)
@@ -136,8 +137,7 @@ class State:
         if container.wanted and container.phase == Phase.PENDING and not container.leaving:
             self.pending.add(key)
 
-    def _unindex(self, container: Container) -> None:
-        key = container.key
+    def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:
             _discard(self.containers_of_deployment, container.group, key)
         if container.node:

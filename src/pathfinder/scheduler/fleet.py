@@ -222,7 +222,7 @@ class Fleet:
     def set_node(self, key: str, node: NodeView) -> None:
         """Describe a node anew."""
         assert key == f"{node.cluster}/{node.name}", (key, node)
-        self._clusters.setdefault(node.cluster, Columns()).describe(node)
+        self._columns(node.cluster).describe(node)
 
     def remove_node(self, key: str) -> None:
         """The node is not there any more; nothing happens when it was not known."""
@@ -234,12 +234,12 @@ class Fleet:
     def reserve(self, key: str, need: Resources, group: str) -> None:
         """Count one container on a node. `group` is "cluster/deployment", or "" for none."""
         cluster, _, name = key.partition("/")
-        self._clusters.setdefault(cluster, Columns()).add(name, need, group, 1)
+        self._columns(cluster).add(name, need, group, 1)
 
     def release(self, key: str, need: Resources, group: str) -> None:
         """Take back one `reserve` with the same arguments."""
         cluster, _, name = key.partition("/")
-        columns = self._clusters.setdefault(cluster, Columns())
+        columns = self._columns(cluster)
         columns.add(name, need, group, -1)
         self._drop_if_empty(cluster, columns)
 
@@ -265,6 +265,12 @@ class Fleet:
         """A cluster's nodes in the order of their names, to read until the fleet next changes."""
         columns = self._clusters.get(cluster) or Columns()
         columns.arrange()
+        return columns
+
+    def _columns(self, cluster: str) -> Columns:
+        columns = self._clusters.get(cluster)
+        if columns is None:
+            columns = self._clusters[cluster] = Columns()
         return columns
 
     def _find(self, key: str) -> tuple[Columns, int]:

@@ -91,6 +91,16 @@ def test_fields_of_newer_versions_are_kept_and_written_back() -> None:
     assert written["things"][0]["zone"] == "z1"
 
 
+def test_containers_that_say_the_same_share_it_after_loading(room: ControlRoom) -> None:
+    room.put(deployment("many", 3))
+    loaded = codec.load_snapshot(codec.encode_snapshot(room.state))
+    first, second, third = loaded.replicas(f"{CLUSTER}/many")
+
+    assert first.spec is second.spec is third.spec
+    assert first.spec == room.container("many-01").spec
+    assert first.extra is second.extra
+
+
 def test_field_that_this_version_learns_is_read_from_what_kept_it() -> None:
     state = State()
     codec.replay(state, record(extra={"zone": "z1"}, tier="gold"))
