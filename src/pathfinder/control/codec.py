@@ -4,6 +4,7 @@ A record holds the changes of one group of commands: `{"v": 1, "changes": [...]}
 Things travel as maps from field names, so that versions can add fields.
 """
 
+import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -16,9 +17,8 @@ from pathfinder.model.definitions import ContainerSpec
 VERSION: Final = 1
 CHUNK_THINGS: Final = 1_000
 KINDS: Final = {kind.KIND: kind for kind in THINGS}
-DECODERS: Final[dict[str, msgspec.msgpack.Decoder[list[Any]]]] = {
-    kind.KIND: msgspec.msgpack.Decoder(list[kind])
-    for kind in THINGS  # type: ignore[valid-type]
+DECODERS: Final = {
+    kind.KIND: msgspec.msgpack.Decoder(types.GenericAlias(list, (kind,))) for kind in THINGS
 }
 FIELDS: Final = {
     kind.KIND: frozenset(field.name for field in msgspec.structs.fields(kind)) for kind in THINGS
@@ -138,10 +138,11 @@ def _things(chunk: _Chunk) -> list[Thing]:
     if not chunk.kind:
         return []
     try:
-        return DECODERS[chunk.kind].decode(chunk.things)
+        decoded: list[Thing] = DECODERS[chunk.kind].decode(chunk.things)
     except msgspec.ValidationError:
         documents = msgspec.msgpack.decode(chunk.things, type=list[dict[str, Any]])
         return [_thing(chunk.kind, document) for document in documents]
+    return decoded
 
 
 class _Sharing:
