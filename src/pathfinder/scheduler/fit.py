@@ -1,5 +1,6 @@
 """Which nodes can take a container: the one function behind placing, committing and explaining."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ AMOUNT_CODES: Final = (
     (PROCESSES, "processes", False),
 )
 RESOURCE_OF_CODE: Final = {code: resource for resource, code, _ in AMOUNT_CODES}
+PLENTY: Final = 1 << 62  # as many as anybody asks for
 CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
 
 
@@ -137,21 +139,37 @@ def refusals(columns: Columns, request: Request) -> list[Failure]:
 
 
 def shortages(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> list[Failure]:
-    """Reasons that depend on amounts. Works on any part of the columns, also on one node's.
+    """Reasons that depend on amounts: what is left is less than what one container takes."""
+    return [Failure(code, left < each) for code, left, each in lefts(traits, amounts, need)]
 
-    What asks for nothing of a resource fits even where others have taken too much of it. Says
-    nothing meaningful about nodes that are not known.
+
+def room(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> Numbers:
+    """How many such containers each node has room for, one after another."""
+    least: Numbers = np.full(traits.shape[1], PLENTY, np.int64)
+    for _, left, each in lefts(traits, amounts, need):
+        np.minimum(least, left // each if each > 1 else left, out=least)
+    return least
+
+
+def lefts(
+    traits: Numbers, amounts: Numbers, need: tuple[int, ...]
+) -> Iterator[tuple[str, Numbers, int]]:
+    """For each reason that depends on amounts: what is left, and what one container takes of it.
+
+    Works on any part of the columns, also on one node's. What asks for nothing of a resource fits
+    even where others have taken too much of it. Says nothing meaningful about nodes that are not
+    known.
     """
-    failures = []
     for resource, code, must_be_known in AMOUNT_CODES:
         capacity = traits[resource]
         if need[resource]:
-            lacks = capacity - amounts[resource] < need[resource]
-            if not must_be_known:
-                lacks &= capacity > 0
-            failures.append(Failure(code, lacks))
+            left = capacity - amounts[resource]
+            yield (
+                code,
+                left if must_be_known else np.where(capacity > 0, left, PLENTY),
+                need[resource],
+            )
         elif must_be_known:
-            failures.append(Failure(code, capacity == 0))
+            yield code, np.where(capacity > 0, PLENTY, 0), 1
     most = traits[CONTAINERS_MAX]
-    failures.append(Failure("containers_max", (most > 0) & (amounts[COUNT] >= most)))
-    return failures
+    yield "containers_max", np.where(most > 0, most - amounts[COUNT], PLENTY), 1

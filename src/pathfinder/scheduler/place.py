@@ -3,22 +3,25 @@
 Among the nodes that fit: fewest members of the container's group, then the most left afterwards of
 whichever of CPU and memory is scarcer, then the fewest containers, then the smallest name.
 
-Equal requests are one class: its columns are computed once, and after each placement only for the
-nodes that were given something. The arithmetic is the same for one node as for all of them.
+Equal requests are one class: its columns are computed once, the best nodes stand in a heap, and
+each placement renews one of them in plain numbers. The outcome is that of looking at every node
+for every container, which a property test compares it with.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
 from pathfinder.scheduler.explain import Explanation, explain
-from pathfinder.scheduler.fit import Request, candidates, examine, refusals, shortages
-from pathfinder.scheduler.fleet import COUNT, CPU, MEMORY, Columns, Fleet, Mask, Numbers, numbers
+from pathfinder.scheduler.fit import Request, candidates, examine, refusals, room, shortages
+from pathfinder.scheduler.fleet import COUNT, CPU, MEMORY, Columns, Fleet, Numbers, numbers
 
 MILLION: Final = 1_000_000
 COUNT_BITS: Final = 21
@@ -26,8 +29,8 @@ SHARE_BITS: Final = 20  # MILLION fits
 COUNT_LIMIT: Final = 1 << COUNT_BITS
 NOWHERE: Final = np.iinfo(np.int64).max
 CLASSES_MAX: Final = 256  # remembered at once: 20 MiB with 10,000 nodes
-CATCH_UP_MAX: Final = 16  # more changed nodes than this are cheaper computed all together
 
+Index = npt.NDArray[np.intp]
 RequestClass = tuple[str, str, Resources, tuple[Requirement, ...], str]
 
 
@@ -65,7 +68,7 @@ def place(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplace
                 fleet.columns(request.cluster), placements_max=len(requests)
             )
         remaining[class_number] -= 1
-        outcomes.append(draft.place(request, class_number, again=remaining[class_number] > 0))
+        outcomes.append(draft.place(request, class_number, to_come=remaining[class_number]))
     return outcomes
 
 
@@ -83,14 +86,14 @@ class _Draft:
         self._groups: dict[str, Numbers] = {}
         self._classes: dict[int, _Chooser] = {}
 
-    def place(self, request: Request, class_number: int, *, again: bool) -> Placement | Unplaced:
-        """Decide for one; `again`: another of its class is to come, so keep what was computed."""
-        chooser = self._classes.pop(class_number, None) or _Chooser(self, request)
-        if again:
+    def place(self, request: Request, class_number: int, *, to_come: int) -> Placement | Unplaced:
+        """Decide for one; `to_come`: so many more of its class will follow."""
+        chooser = self._classes.pop(class_number, None) or _Chooser(self, request, to_come + 1)
+        if to_come:
             if len(self._classes) == CLASSES_MAX:
                 del self._classes[next(iter(self._classes))]
             self._classes[class_number] = chooser
-        return chooser.choose(request)
+        return chooser.choose(request, to_come + 1)
 
     def group_counts(self, group: str) -> Numbers:
         """How many members of a group each node has, with those placed in this round."""
@@ -100,87 +103,154 @@ class _Draft:
 
     def reserve(self, row: int, need: tuple[int, ...], group: str) -> None:
         """Count one more container on a node."""
+        amounts = self.amounts
         for resource, amount in enumerate(need):
             if amount:
-                self.amounts[resource, row] += amount
-        self.amounts[COUNT, row] += 1
+                amounts[resource, row] += amount
+        amounts[COUNT, row] += 1
         if group:
             self.group_counts(group)[row] += 1
         self.placed_rows.append(row)
 
 
-class _Chooser:
-    """What is computed once for all equal requests of a round."""
+class _Spot:
+    """One node for one class, in plain numbers: faster than arrays where one number changes."""
 
-    def __init__(self, draft: _Draft, request: Request) -> None:
-        self._draft = draft
-        self._need = numbers(request.need)
-        self._needed: Numbers = np.array([[self._need[CPU]], [self._need[MEMORY]]], np.int64)
-        self._group = request.group
-        self._open = candidates(draft.columns, refusals(draft.columns, request))
-        self._members = draft.group_counts(request.group)
-        self._keys: Numbers = np.full(len(self._open), NOWHERE, np.int64)
-        self._compute(slice(None))
-        self._seen = len(draft.placed_rows)
-        self._unplaced: Unplaced | None = None
+    __slots__ = (
+        "_capacities", "_count", "_is_grouped", "_members", "_needs", "_used", "key", "room",
+    )  # fmt: skip
 
-    def choose(self, request: Request) -> Placement | Unplaced:
-        """The best node now, reserved in the draft."""
-        self._catch_up()
-        fit_count = int(np.count_nonzero(self._keys != NOWHERE))
-        if not fit_count:
-            return self._explained(request)
-        row = int(self._keys.argmin())
-        placement = Placement(
-            f"{request.cluster}/{self._draft.columns.names[row]}", self._why(row, fit_count)
+    def __init__(self, chooser: "_Chooser", row: int) -> None:
+        draft = chooser.draft
+        self.room = 1 if chooser.room is None else int(chooser.room[row])
+        self.key = int(chooser.keys[row])
+        self._capacities = draft.traits[CPU : MEMORY + 1, row].tolist()
+        self._used = draft.amounts[CPU : MEMORY + 1, row].tolist()
+        self._needs = chooser.need[CPU : MEMORY + 1]
+        self._count = int(draft.amounts[COUNT, row])
+        self._members = int(chooser.members[row])
+        self._is_grouped = bool(chooser.group)
+
+    def why(self) -> tuple[int, str, int]:
+        """Percent left of the scarcer resource when it is given one more, and members before."""
+        share, word = min(zip(self._shares(), ("CPU", "memory"), strict=True))
+        return 100 * share // MILLION, word, self._members
+
+    def take(self) -> None:
+        """It is given one of the class."""
+        self.room -= 1
+        self._count += 1
+        self._members += self._is_grouped
+        self._used = [used + need for used, need in zip(self._used, self._needs, strict=True)]
+        taken = MILLION - min(self._shares())
+        self.key = (
+            (self._members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS) + self._count
         )
-        self._draft.reserve(row, self._need, self._group)
+
+    def _shares(self) -> list[int]:
+        return [
+            max(capacity - used - need, 0) * MILLION // capacity
+            for capacity, used, need in zip(self._capacities, self._used, self._needs, strict=True)
+        ]
+
+
+class _Chooser:
+    """What is computed once for all equal requests of a round.
+
+    Every placement makes its node less preferable, never more. So of `count` equal requests in
+    succession none goes beyond the `count` nodes that are best at the beginning: these stand in a
+    heap, and beyond the worst of them nothing is looked at.
+    """
+
+    def __init__(self, draft: _Draft, request: Request, count: int) -> None:
+        self.draft = draft
+        self.need = numbers(request.need)
+        self.members = draft.group_counts(request.group)
+        self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
+        self.group = request.group
+        self._deployment = request.group.rpartition("/")[2]
+        self._open = candidates(draft.columns, refusals(draft.columns, request))
+        self._unplaced: Unplaced | None = None
+        self._begin(count)
+
+    def choose(self, request: Request, count: int) -> Placement | Unplaced:
+        """The best node now, reserved in the draft; `count` of the class are still to be placed."""
+        if self._seen != len(self.draft.placed_rows):
+            self._unplaced = None
+            self._begin(count)
+        heap = self._heap
+        if not heap or heap[0] > self._horizon:
+            if self._fit_count:
+                self._begin(count)
+                heap = self._heap
+            if not heap:
+                return self._explained(request)
+        row = heap[0][1]
+        spot = self._spots.get(row)
+        if spot is None:
+            spot = self._spots[row] = _Spot(self, row)
+        name = self.draft.columns.names[row]
+        placement = Placement(f"{request.cluster}/{name}", self._why(spot))
+        self.draft.reserve(row, self.need, self.group)
+        self._seen += 1
+        spot.take()
+        if spot.room:
+            heapreplace(heap, (spot.key, row))
+        else:
+            heappop(heap)
+            self._fit_count -= 1
         return placement
 
-    def _catch_up(self) -> None:
-        placed_rows = self._draft.placed_rows
-        if self._seen == len(placed_rows):
-            return
-        self._unplaced = None
-        if len(placed_rows) - self._seen > CATCH_UP_MAX:
-            self._compute(slice(None))
+    def _begin(self, count: int) -> None:
+        """Compute everything: which nodes fit, and the heap of the `count` best of them."""
+        draft = self.draft
+        traits, amounts = draft.traits, draft.amounts
+        self.room: Numbers | None  # for a single one it is enough to know where there is any
+        if count > 1:
+            self.room = np.where(self._open, room(traits, amounts, self.need), 0)
+            shut = self.room < 1
         else:
-            for row in set(placed_rows[self._seen :]):
-                self._compute(slice(row, row + 1))
-        self._seen = len(placed_rows)
-
-    def _compute(self, rows: slice) -> None:
-        traits, amounts = self._draft.traits[:, rows], self._draft.amounts[:, rows]
-        shut: Mask = ~self._open[rows]
-        for failure in shortages(traits, amounts, self._need):
-            shut |= failure.nodes
-        keys = preference(traits, amounts, self._needed, self._members[rows])
-        keys[shut] = NOWHERE
-        self._keys[rows] = keys
+            shut = ~self._open
+            for failure in shortages(traits, amounts, self.need):
+                shut |= failure.nodes
+            self.room = None
+        self.keys = preference(traits, amounts, self._needed, self.members)
+        self.keys[shut] = NOWHERE
+        self._fit_count = len(shut) - int(np.count_nonzero(shut))
+        self._seen = len(draft.placed_rows)
+        self._spots: dict[int, _Spot] = {}
+        best = _best_rows(self.keys, min(count, self._fit_count))
+        self._heap = list(zip(self.keys[best].tolist(), best.tolist(), strict=True))
+        # All that is not in the heap comes after this one.
+        self._horizon = max(self._heap, default=(NOWHERE, 0))
+        heapify(self._heap)
 
     def _explained(self, request: Request) -> Unplaced:
         if self._unplaced is None:
-            draft = self._draft
+            draft = self.draft
             self._unplaced = Unplaced(explain(examine(draft.columns, draft.amounts, request)))
         return self._unplaced
 
-    def _why(self, row: int, fit_count: int) -> str:
-        traits, amounts = self._draft.traits, self._draft.amounts
-        left = []
-        for resource, word in ((CPU, "CPU"), (MEMORY, "memory")):
-            capacity = int(traits[resource, row])
-            free = max(capacity - int(amounts[resource, row]) - self._need[resource], 0)
-            left.append((MILLION * free // capacity, word))
-        share, word = min(left)
-        reasons = f"{100 * share // MILLION} % of {word} free"
-        if self._group:
-            deployment = self._group.rpartition("/")[2]
-            reasons = f"fewest replicas of {deployment} ({int(self._members[row])}), {reasons}"
-        if fit_count == 1:
-            count = self._draft.node_count
+    def _why(self, spot: _Spot) -> str:
+        percent, word, members = spot.why()
+        reasons = f"{percent} % of {word} free"
+        if self.group:
+            reasons = f"fewest replicas of {self._deployment} ({members}), {reasons}"
+        count = self.draft.node_count
+        if self._fit_count == 1:
             others = f" of {count} that fits" if count > 1 else ""
             return f"{reasons}; the only node{others}"
-        return f"{reasons}; {fit_count} of {self._draft.node_count} nodes fit"
+        return f"{reasons}; {self._fit_count} of {count} nodes fit"
+
+
+def _best_rows(keys: Numbers, count: int) -> Index:
+    """The rows of the `count` smallest keys; of equal keys those with the smaller rows."""
+    if count <= 1:
+        return np.array([keys.argmin()] if count else [], np.intp)
+    last = np.partition(keys, count - 1)[count - 1]
+    below = np.flatnonzero(keys < last)
+    level = np.flatnonzero(keys == last)[: count - len(below)]
+    return np.concatenate((below, level))
 
 
 def preference(traits: Numbers, amounts: Numbers, needed: Numbers, members: Numbers) -> Numbers:
