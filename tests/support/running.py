@@ -21,6 +21,7 @@ from pathfinder.control.commands import Command, CreateToken, PutCluster
 from pathfinder.control.objects import Role
 from pathfinder.server.backend import Server
 from pathfinder.server.clock import MachineClock
+from pathfinder.server.http import Protocol
 from pathfinder.server.initialise import Foundation
 from pathfinder.server.journal import Retention
 from pathfinder.server.serving import Http, Listening, bind
@@ -260,7 +261,7 @@ def running_server(
             uvicorn.Config(
                 Application(server),
                 loop="none",
-                http="httptools",
+                http=Protocol,
                 ws="websockets-sansio",
                 lifespan="off",
                 log_config=None,

@@ -13,6 +13,7 @@ from pathfinder.api import conversation, events, health, routes, sign_in, termin
 from pathfinder.api.answers import answer_error
 from pathfinder.api.asking import DEPENDENCIES
 from pathfinder.api.conversation import EXCHANGE_PATH, ExchangeRoute
+from pathfinder.api.original.app import PREFIXES, OriginalApi
 from pathfinder.api.port import Backend
 from pathfinder.wire.messages import BODY_BYTES_MAX
 
@@ -29,12 +30,13 @@ ROUTES: Final[tuple[Any, ...]] = (
 
 
 class Application:
-    """The ASGI application: the exchange by a short way, everything else by the framework."""
+    """The ASGI application: exchange, v1 and v2 by a short way; the rest by the framework."""
 
     def __init__(self, backend: Backend, *, logs_requests: bool = False) -> None:
         """`logs_requests`: a line for each at level debug, without its query and its headers."""
         self._logs_requests = logs_requests
         self._exchange = ExchangeRoute(backend)
+        self._original = OriginalApi(backend)
         self._framework: ASGIApp = framework(backend)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,6 +46,8 @@ class Application:
         raw: Any = scope  # uvicorn gives plain words where the framework's types are enumerations
         if raw["path"] == EXCHANGE_PATH and raw.get("method") == "POST":
             await self._exchange(scope, receive, send)
+        elif raw["path"].startswith(PREFIXES) and raw["type"] == "http":
+            await self._original(scope, receive, send)
         else:
             await self._framework(scope, receive, send)
 

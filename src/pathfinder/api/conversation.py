@@ -12,15 +12,15 @@ from litestar.types import Receive, Scope, Send
 
 from pathfinder.api.answers import answer, error_parts, found_bug
 from pathfinder.api.asking import AnyRequest, FromBackend
+from pathfinder.api.plain import read_body, send_answer
 from pathfinder.api.port import Backend
 from pathfinder.control import queries
 from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import Register, Request
 from pathfinder.control.views import NodeView
-from pathfinder.model.errors import Forbidden, Malformed, PathfinderError, TooMuch
+from pathfinder.model.errors import Forbidden, PathfinderError
 from pathfinder.wire.codec import decode, encode
 from pathfinder.wire.messages import (
-    BODY_BYTES_MAX,
     Exchange,
     Registered,
     Registration,
@@ -66,17 +66,14 @@ class ExchangeRoute:
         except Exception as bug:  # noqa: BLE001 - the outermost place: a bug has the API's form too
             status, headers, body = error_parts(found_bug(bug, "POST", EXCHANGE_PATH))
         raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
-        length = (b"content-length", str(len(body)).encode())
-        await send(
-            {"type": "http.response.start", "status": status, "headers": [JSON, length, *raw]}
-        )
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send_answer(send, status, (JSON, *raw), body)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         caller = self._backend.authenticate(_credential(scope))
         if not caller.node:
             raise Forbidden("an exchange needs the credential of a node")
-        return await self._backend.exchange(caller.node, decode(Exchange, await _body(receive)))
+        body = await read_body(receive, "an exchange")
+        return await self._backend.exchange(caller.node, decode(Exchange, body))
 
 
 def _credential(scope: Scope) -> str:
@@ -84,21 +81,6 @@ def _credential(scope: Scope) -> str:
         if key == b"authorization" and value[:7].lower() == b"bearer ":
             return value[7:].decode("latin-1").strip()
     return ""
-
-
-async def _body(receive: Receive) -> bytes:
-    parts, length = [], 0
-    while True:
-        message: Any = await receive()
-        if message["type"] != "http.request":
-            raise Malformed("the connection broke before the message was complete")
-        part = message.get("body", b"")
-        length += len(part)
-        if length > BODY_BYTES_MAX:
-            raise TooMuch(f"an exchange is larger than {BODY_BYTES_MAX >> 20} MiB")
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 ROUTES: Final[tuple[Any, ...]] = (register,)

@@ -70,6 +70,9 @@ class Backend(Protocol):
     async def look(self, query: Query[T]) -> T:
         """What `query(controller, uptime_ms)` gives on a state that is durable as a whole."""
 
+    def hear_poll(self, node_key: str) -> bool:
+        """Note that a polling node was heard; whether that is news, which `Poll` has to say."""
+
     async def exchange(self, node_key: str, exchange: Exchange) -> Reply:
         """The reply to a node's exchange, at the heartbeat at the latest."""
 

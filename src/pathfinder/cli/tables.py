@@ -144,6 +144,7 @@ COLUMNS: Final[Mapping[str, Sequence[Column]]] = {
         Column("RUNTIME", _runtime, wide=True),
         Column("KERNEL", _fact("kernel"), wide=True),
         Column("HEARD", _heard, wide=True),
+        field("PROTOCOL", "protocol", wide=True),
         AGE,
         LABELS,
         field("ERROR", "runtime_error", wide=True),

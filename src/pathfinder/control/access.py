@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pathfinder.control.objects import Node, Token, User
 from pathfinder.control.state import State
@@ -68,6 +68,25 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
+SHA512: Final = "sha512:"  # digests that an import has taken over from the original
+
+
+def is_secret(stored: str, secret: str) -> bool:
+    """Whether a digest that is stored, of either form, is that of a secret."""
+    return any(same(stored, digest) for digest in digests(secret))
+
+
+def digests(secret: str) -> tuple[str, str]:
+    """The forms in which a secret may be stored: ours, and that of what was imported."""
+    raw = secret.encode(errors="surrogatepass")
+    return digest(secret), SHA512 + hashlib.sha512(raw).hexdigest()
+
+
+def imported_id(stored: str) -> str:
+    """The identifier of a token that is known by an imported digest alone."""
+    return f"original-{stored.removeprefix(SHA512)[:24]}"
+
+
 def same(left: str, right: str) -> bool:
     """Whether two digests are equal, in time that does not depend on where they differ."""
     return hmac.compare_digest(left, right)
@@ -81,14 +100,7 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
         token = state.get(Token, identifier)
         is_for_api = token is not None and token.role not in ("join", "sign-in")
         if token and is_for_api and same(token.secret_digest, digest(secret)):
-            if token.expires_ms and now_ms > token.expires_ms:
-                raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
-            return Principal(
-                name=token.name or token.id,
-                role=token.role,
-                clusters=token.clusters,
-                token=token.id,
-            )
+            return _holder(token, now_ms)
     if kind == "pfs":
         identifier, _, secret = rest.partition(".")
         token = state.get(Token, identifier)
@@ -99,8 +111,13 @@ def authenticate(state: State, credential: str, now_ms: int) -> Principal:
         # From the right: a cluster's name may contain dots, a node's and a secret may not.
         cluster, name, secret = ["", "", *rest.rsplit(".", 2)][-3:]
         node = state.get(Node, f"{cluster}/{name}")
-        if node and same(node.secret_digest, digest(secret)):
+        if node and node.protocol == "exchange" and same(node.secret_digest, digest(secret)):
             return Principal(name=f"node {name}", role="node", clusters=(cluster,), node=node.key)
+    if kind not in ("pft", "pfn") and credential:
+        stored = digests(credential)[1]
+        token = state.get(Token, imported_id(stored))
+        if token and same(token.secret_digest, stored):
+            return _holder(token, now_ms)
     raise Unauthorized(
         "this credential is not known" if credential else "no credential was given", hint=HINT
     )
@@ -120,3 +137,26 @@ def _signed_in(state: State, token: Token, now_ms: int) -> Principal:
         is_renewal_due=token.expires_ms < token.ends_ms
         and used_up_ms > token.idle_ms * RENEWED_AFTER,
     )
+
+
+def _holder(token: Token, now_ms: int) -> Principal:
+    if token.expires_ms and now_ms > token.expires_ms:
+        raise Unauthorized(f"the token {token.name or token.id} has expired", hint=HINT)
+    return Principal(
+        name=token.name or token.id,
+        role=token.role,
+        clusters=token.clusters,
+        token=token.id,
+    )
+
+
+def polling_node(state: State, cluster: str, token: str) -> Principal:
+    """The node of a cluster whose agent has this token; Unauthorized, also without the cluster."""
+    for stored in digests(token) if token else ():
+        key = state.polling_nodes.get(stored, "")
+        node = state.get(Node, key) if key else None
+        if node is not None and node.cluster == cluster:
+            return Principal(
+                name=f"node {node.name}", role="node", clusters=(cluster,), node=node.key
+            )
+    raise Unauthorized("this credential is not known")

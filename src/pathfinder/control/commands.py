@@ -1,12 +1,12 @@
 """What can be asked of the state, as data. Secrets and hashes are made outside and passed in."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import PersonsRole, Role
-from pathfinder.wire.messages import Registration
+from pathfinder.wire.messages import Measurements, Registration
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -23,9 +23,14 @@ class Apply(msgspec.Struct, frozen=True, tag=True):
 
 
 class Put(msgspec.Struct, frozen=True, tag=True):
-    """Make or change the one thing that a document describes; answers its view."""
+    """Make or change the one thing that a document describes; answers its view.
+
+    `new`, for a container: refuse when there is one already; for a remote: leave one that is there
+    as it is. Others use it, so changing it is an administrator's; adding one is not.
+    """
 
     document: dict[str, Any]
+    new: bool = False
 
 
 class Delete(msgspec.Struct, frozen=True, tag=True):
@@ -163,6 +168,70 @@ class Register(msgspec.Struct, frozen=True, tag=True):
     password_good: bool = False
 
 
+class Redefine(msgspec.Struct, frozen=True, tag=True):
+    """Keep another definition of a single container, and leave what runs as it is."""
+
+    cluster: str
+    name: str
+    spec: dict[str, Any]
+
+
+MarkKind = Literal[
+    "provisioned",
+    "provision_error",
+    "bootstrap_started",
+    "bootstrapped",
+    "bootstrap_error",
+    "deleted",
+]
+
+
+class RegisterPolling(msgspec.Struct, frozen=True, tag=True):
+    """A node that speaks API v1/v2 joins; the shell has checked the cluster's password.
+
+    token_digest: of the credential that it gets. proof: the credential that it has, or "".
+    """
+
+    cluster: str
+    name: str
+    token_digest: str
+    address: str
+    proof: str = ""
+
+
+class Poll(msgspec.Struct, frozen=True, tag=True):
+    """A polling node is heard again."""
+
+    node: str
+
+
+class Measure(msgspec.Struct, frozen=True, tag=True):
+    """What a polling node has and uses; None: not told."""
+
+    node: str
+    measurements: Measurements
+    memory_total_mib: int | None = None
+    cores: float | None = None
+
+
+class Mark(msgspec.Struct, frozen=True, tag=True):
+    """A polling node says how far it is with one of its containers."""
+
+    node: str
+    name: str
+    what: MarkKind
+
+
+class MarkAddress(msgspec.Struct, frozen=True, tag=True):
+    """A polling node says which address one of its containers has; "": none."""
+
+    node: str
+    name: str
+    address: str
+
+
+Polling = RegisterPolling | Poll | Measure | Mark | MarkAddress
+
 Command = (
     Apply
     | Put
@@ -171,6 +240,7 @@ Command = (
     | Scale
     | Reschedule
     | Rebootstrap
+    | Redefine
     | PutCluster
     | CreateToken
     | DeleteToken
@@ -182,6 +252,7 @@ Command = (
     | RenewSignIn
     | SignOut
     | Register
+    | Polling
 )
 
 

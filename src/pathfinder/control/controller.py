@@ -10,8 +10,21 @@ from typing import Final
 
 import msgspec
 
-from pathfinder.control import handlers, nodes, plans, replies, reports
-from pathfinder.control.commands import Apply, Moment, PutCluster, Register, Request
+from pathfinder.control import handlers, marks, nodes, plans, polling, replies, reports
+from pathfinder.control.access import Principal
+from pathfinder.control.commands import (
+    Apply,
+    Mark,
+    MarkAddress,
+    Measure,
+    Moment,
+    Poll,
+    Polling,
+    PutCluster,
+    Register,
+    RegisterPolling,
+    Request,
+)
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
 from pathfinder.control.objects import Answered, Deployment, Node, Thing
 from pathfinder.control.placing import view_for_scheduler
@@ -72,7 +85,7 @@ class Controller:
             base_revision=state.revision,
         )
         for node in state.all(Node):
-            self.life.node(node.key)
+            self.life.nodes[node.key] = polling.life_of(node)
             self.life.restored = self.life.restored or node.unverified
             self._see(node)
         self.life.recovering = bool(self.life.nodes)
@@ -235,6 +248,8 @@ class Controller:
             return self._plan(tx, asked, dry_run=request.dry_run)
         if isinstance(command, Register):
             thing: Thing = nodes.register(tx, command)
+        elif isinstance(command, Polling):
+            thing = self._decide_polling(tx, principal, command, moment)
         elif isinstance(command, PutCluster):
             principal.require("admin", command.name)
             thing = handlers.put_cluster(tx, command.name, command.password_hash)
@@ -244,6 +259,32 @@ class Controller:
             return self._plan(tx, (thing,), dry_run=True)
         self._settle(tx)
         return msgspec.json.encode(handlers.view_of(tx, life, thing, moment.uptime_ms))
+
+    def _decide_polling(
+        self, tx: Transaction, principal: Principal, command: Polling, moment: Moment
+    ) -> Thing:
+        if isinstance(command, RegisterPolling):
+            return polling.register(tx, self.life, command, moment.uptime_ms)
+        polling.itself(principal, command.node)
+        match command:
+            case Poll():
+                node = tx.need(Node, command.node)
+                self.hear_poll(node.key, moment)
+                if self.life.node(node.key).status != "ready":
+                    self._set_status(tx, node, "ready")
+                return node
+            case Measure():
+                return polling.measure(tx, self.life, command)
+            case Mark() | MarkAddress():
+                return marks.take(tx, self.life, command)
+
+    def hear_poll(self, node_key: str, moment: Moment) -> bool:
+        """A polling node was heard; whether that is news, which a `Poll` has to say."""
+        heard = self.life.nodes.get(node_key)
+        if heard is None:
+            return False
+        heard.heard_ms = moment.uptime_ms
+        return heard.status != "ready"
 
     def _plan(self, tx: Transaction, asked: tuple[Thing, ...], *, dry_run: bool) -> bytes:
         self._settle(tx)
@@ -255,7 +296,7 @@ class Controller:
             if isinstance(after, Node):
                 if before is None:
                     # A node of this name that was deleted had a life of its own.
-                    self.life.nodes[after.key] = NodeLife()
+                    self.life.nodes[after.key] = polling.life_of(after)
                 self._see(after)
         settle(tx, self.life)
 

@@ -47,10 +47,12 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
 
 def put(tx: Transaction, principal: Principal, command: commands.Put) -> Thing:
     """Make one document true; the caller has it settled before it is shown."""
-    return _put(tx, principal, manifests.wanted(command.document, "document"))
+    return _put(tx, principal, manifests.wanted(command.document, "document"), new=command.new)
 
 
-def _put(tx: Transaction, principal: Principal, wanted: manifests.Wanted) -> Thing:
+def _put(
+    tx: Transaction, principal: Principal, wanted: manifests.Wanted, *, new: bool = False
+) -> Thing:
     if isinstance(wanted, manifests.WantedCluster):
         principal.require("admin", wanted.name)
         return put_cluster(tx, wanted.name, None)
@@ -61,9 +63,14 @@ def _put(tx: Transaction, principal: Principal, wanted: manifests.Wanted) -> Thi
         case manifests.WantedContainer():
             if tx.state.count(Container) >= CONTAINERS_MAX:
                 raise TooMuch(f"at most {CONTAINERS_MAX} containers")
+            if new:
+                return workloads.create_container(tx, wanted)
             return workloads.put_container(tx, wanted)
         case manifests.WantedRemote():
-            principal.require("admin", wanted.cluster)
+            there = tx.state.get(Remote, f"{wanted.cluster}/{wanted.name}")
+            if new and there is not None:
+                return there
+            principal.require("write" if new else "admin", wanted.cluster)
             tx.need(Cluster, wanted.cluster)
             return _upsert(
                 tx,
@@ -234,13 +241,20 @@ def rebootstrap(tx: Transaction, principal: Principal, command: commands.Reboots
             )
         document = {**spec.document(), "bootstrap": command.bootstrap}
         spec = container_spec(document, "container")
-        if spec.digest() != container.digest:
+        if spec.digest() != container.spec.digest():
             raise Conflict(
                 "user data of cloud-init is read once, when a container first starts",
                 hint="apply the changed definition: the container is replaced",
             )
     why = command.reason[:200] or f"bootstrapped again by {principal.name}"
     return workloads.rebootstrap(tx, container, spec, why=why)
+
+
+def redefine(tx: Transaction, principal: Principal, command: commands.Redefine) -> Container:
+    """Keep another definition of a single container, for when it is begun anew."""
+    principal.require("write", command.cluster)
+    container = tx.need(Container, f"{command.cluster}/{command.name}")
+    return workloads.redefine(tx, container, container_spec(command.spec, "spec"))
 
 
 def create_token(tx: Transaction, principal: Principal, command: commands.CreateToken) -> Token:
@@ -321,7 +335,7 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return tx.state.get(Node, f"{command.cluster}/{command.name}")
         case commands.Scale():
             return tx.state.get(Deployment, f"{command.cluster}/{command.name}")
-        case commands.Reschedule() | commands.Rebootstrap():
+        case commands.Reschedule() | commands.Rebootstrap() | commands.Redefine():
             return tx.state.get(Container, f"{command.cluster}/{command.name}")
         case commands.PutCluster():
             return tx.state.get(Cluster, command.name)
@@ -341,6 +355,7 @@ HANDLERS: dict[type, Handler] = {
     commands.Scale: scale,
     commands.Reschedule: reschedule,
     commands.Rebootstrap: rebootstrap,
+    commands.Redefine: redefine,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
     commands.CreateUser: users.create_user,

@@ -7,6 +7,7 @@ starts or stops anything. Times are milliseconds of one clock that only measures
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from pathfinder.control.objects import Container
 from pathfinder.wire.messages import (
     HEARTBEAT_MS,
     LEASE_MS,
@@ -21,6 +22,9 @@ DRIFT: Final = 0.02
 GRACE_MS: Final = 3_000
 OUTWAIT_MS: Final = int(LEASE_MS * (1 + 2 * DRIFT)) + GRACE_MS
 SUSPECT_MS: Final = 2 * HEARTBEAT_MS + 500
+# A node that polls comes every 6 to 10 s, and less often while it works: it does one thing at once.
+# Whoever claims its name is told to wait this long; its own agent, started anew, asks each minute.
+POLL_SUSPECT_MS: Final = 45_000
 
 NodeStatus = Literal["new", "ready", "suspect", "lost"]
 
@@ -41,6 +45,8 @@ class NodeLife:
     measurements: Measurements | None = None
     is_unsettled: bool = False  # what it reported did not become durable: take it anew
     usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
+    let_go: dict[str, Container] = field(default_factory=dict)  # by mark: for its repetitions
+    polls: bool = False  # no lease: suspect when silent, and never lost by the clock alone
 
 
 class Life:
@@ -70,6 +76,10 @@ class Life:
     def status_at(self, key: str, now_ms: int) -> NodeStatus:
         """What a node's status is by the clock."""
         life = self.node(key)
+        if life.polls:
+            silent_ms = now_ms - (self.began_ms if life.heard_ms is None else life.heard_ms)
+            suspect = silent_ms > POLL_SUSPECT_MS
+            return "suspect" if suspect else "new" if life.heard_ms is None else "ready"
         if life.heard_ms is None:
             return "lost" if now_ms - self.began_ms > OUTWAIT_MS else "new"
         silent_ms = now_ms - life.heard_ms

@@ -15,6 +15,7 @@ from pathfinder.wire.messages import Facts
 
 Role = Literal["admin", "app", "reader", "join", "sign-in"]
 PersonsRole = Literal["admin", "app", "reader"]
+Protocol = Literal["exchange", "poll"]
 
 
 class Thing(
@@ -64,12 +65,15 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `unverified`: the state was restored from an older backup, and this node has not yet said what
     it holds: until it has, or a person has deleted it, nothing is placed. `orphans`: slots that it
     holds and that the restored state does not know: left alone until a person decides.
+    `protocol` "poll": its agent speaks API v1/v2. It has no lease, and what it holds is known only
+    from its marks.
     """
 
     KIND: ClassVar[str] = "node"
     cluster: str
     name: str
     secret_digest: str
+    protocol: Protocol = "exchange"
     labels: dict[str, str] = {}
     cordoned: bool = False
     address: str = ""

@@ -1,5 +1,7 @@
 """State and scheduler: which containers wait for a node, and nodes as the scheduler sees them."""
 
+from dataclasses import replace as replace_fields
+
 from msgspec.structs import replace
 
 from pathfinder.control.life import OUTWAIT_MS, Life
@@ -7,6 +9,7 @@ from pathfinder.control.objects import Container, Node
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
 from pathfinder.model.phases import Phase
+from pathfinder.model.resources import AMOUNT_MAX, Resources
 from pathfinder.model.selectors import requirement
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import NodeView
@@ -105,10 +108,12 @@ def view_for_scheduler(node: Node, life: Life) -> NodeView:
         why = "has not been heard since the server started"
     elif status in ("suspect", "lost"):
         why = f"is {status}: its agent is silent"
+        if node.protocol == "poll":
+            why += "; it polls by API v1/v2: no lease, so it is only suspected"
     return NodeView(
         cluster=node.cluster,
         name=node.name,
-        capacity=node.capacity(),
+        capacity=_capacity(node),
         kinds=node.facts.kinds,
         labels=_labels(node),
         cordoned=node.cordoned,
@@ -118,12 +123,25 @@ def view_for_scheduler(node: Node, life: Life) -> NodeView:
     )
 
 
+def _capacity(node: Node) -> Resources:
+    """What a node has; one that polls and has not told it yet is not held to have nothing."""
+    told = node.capacity()
+    if node.protocol != "poll":
+        return told
+    return replace_fields(
+        told,
+        cpu_millis=told.cpu_millis or AMOUNT_MAX,
+        memory_mib=told.memory_mib or AMOUNT_MAX,
+    )
+
+
 def _labels(node: Node) -> dict[str, str]:
     """Labels that people gave, and facts under names that constraints can use."""
     facts = {
         "node": node.name,
         "architecture": node.facts.architecture,
         "runtime": node.facts.runtime,
+        "protocol": node.protocol if node.protocol == "poll" else "",
         "cores": f"{node.capacity().cpu_millis / 1000:g}",
     }
     return {**{key: value for key, value in facts.items() if value}, **node.labels}

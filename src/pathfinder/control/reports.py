@@ -60,7 +60,7 @@ def doubt_all(tx: Transaction, life: Life) -> None:
     """The state came back from an older backup: believe nothing of what nodes hold until told."""
     life.restored = life.recovering = True
     for node in list(tx.state.all(Node)):
-        if not node.unverified:
+        if not node.unverified and node.protocol == "exchange":
             tx.put(replace(node, unverified=True))
             life.node(node.key).is_unsettled = True
     tx.event(

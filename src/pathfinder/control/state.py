@@ -48,6 +48,7 @@ class State:
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
         self.nodes_with_orphans: set[str] = set()
+        self.polling_nodes: dict[str, str] = {}  # digest of the credential -> key
 
     def copy(self) -> "State":
         """A state of its own with the same things, for questions: cheap, as things never change."""
@@ -112,15 +113,22 @@ class State:
             if isinstance(after, Container):
                 self._index(key, after)
         if kind == Node.KIND:
-            self.nodes_with_orphans.discard(key)
-            if isinstance(after, Node) and after.orphans:
-                self.nodes_with_orphans.add(key)
+            self._index_node(key, before, after)
         if after is None:
             table.pop(key, None)
             if kind == Node.KIND:
                 self.fleet.remove_node(key)
         else:
             table[key] = after
+
+    def _index_node(self, key: str, before: Thing | None, after: Thing | None) -> None:
+        self.nodes_with_orphans.discard(key)
+        if isinstance(after, Node) and after.orphans:
+            self.nodes_with_orphans.add(key)
+        if isinstance(before, Node) and before.protocol == "poll":
+            self.polling_nodes.pop(before.secret_digest, None)
+        if isinstance(after, Node) and after.protocol == "poll":
+            self.polling_nodes[after.secret_digest] = key
 
     def _index(self, key: str, container: Container) -> None:
         # The table's own key, not an equal text: a million of them are 60 MiB.

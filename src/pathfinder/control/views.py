@@ -1,6 +1,6 @@
 """Things as the API shows them. Field names are those of tables, pages and CLI columns."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ from pathfinder.control.state import State
 from pathfinder.model.resources import Resources
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
+NO_LEASE: Final = "polls by API v1/v2: no lease, so a silent one is only suspected"
 Action = Literal[
     "create",
     "change",
@@ -95,6 +96,8 @@ class NodeView(View, frozen=True, kw_only=True, gc=False):
     cluster: str
     name: str
     status: str
+    protocol: str
+    note: str
     labels: dict[str, str]
     cordoned: bool
     address: str
@@ -287,6 +290,8 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         cluster=node.cluster,
         name=node.name,
         status=life.status(node.key),
+        protocol=node.protocol,
+        note=NO_LEASE if node.protocol == "poll" else "",
         labels=node.labels,
         cordoned=node.cordoned,
         address=node.address,

@@ -77,6 +77,24 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
     return old
 
 
+def create_container(tx: Transaction, wanted: WantedContainer) -> Container:
+    """Make a single container; NameTaken when there is one that is not on its way out.
+
+    One that is on its way out makes room for it: placed when its node has let go of the old one.
+    """
+    old = tx.state.get(Container, f"{wanted.cluster}/{wanted.name}")
+    if old is None:
+        return put_container(tx, wanted)
+    if old.wanted:
+        raise NameTaken(
+            f"there is a container {wanted.name!r} in cluster {wanted.cluster!r} already",
+            hint=f"pfi get container {wanted.name}",
+        )
+    _check_image(tx, wanted.cluster, wanted.spec)
+    alone = replace(old, wanted=True, deployment="", ordinal=0, created_ms=0)
+    return begin_anew(tx, alone, wanted.spec, why="made again", labels=wanted.labels)
+
+
 def scale(tx: Transaction, key: str, replicas: int, min_available: int | None) -> Deployment:
     """Change the number of replicas; `min_available` follows when there would be too few."""
     old = tx.need(Deployment, key)
@@ -265,6 +283,26 @@ def begin_anew(
     return new
 
 
+def redefine(tx: Transaction, old: Container, spec: ContainerSpec) -> Container:
+    """Another definition, and what runs is left as it is: it is made by it when begun anew.
+
+    Its digest stays that of what its node has, which would replace it otherwise.
+    """
+    if not old.wanted:
+        raise Conflict(f"container {old.name!r} is being deleted")
+    if old.deployment:
+        raise Conflict(
+            f"{old.name!r} is a replica of deployment {old.deployment!r}",
+            hint=f"change the deployment: pfi get deployment {old.deployment} -o yaml",
+        )
+    _check_image(tx, old.cluster, spec)
+    new = replace(old, spec=spec, bootstrap_digest=spec.bootstrap_digest())
+    if new == old:
+        return old
+    tx.happened("changed", new, why="its definition changed; what runs is left as it is")
+    return tx.put(new)
+
+
 def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: str) -> Container:
     """A new round of bootstrap where the container is; one that does not run yet waits for it."""
     if not old.wanted:
@@ -274,7 +312,7 @@ def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: st
             f"container {old.name!r} is being relocated",
             hint=f"wait until it has moved: pfi wait container/{old.name}",
         )
-    assert spec.digest() == old.digest, "anything else that differs asks for a replacement"
+    assert spec.digest() == old.spec.digest(), "anything else that differs asks for a replacement"
     new = replace(
         old,
         spec=spec,

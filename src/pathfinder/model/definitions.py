@@ -113,11 +113,15 @@ SPEC_FIELDS: Final = (
 )  # fmt: skip
 
 
+# Nothing to us; kept as they were given, for clients of API v2.
+KEPT_FIELDS: Final = ("original_source",)
+
+
 def container_spec(document: object, place: str = "spec") -> ContainerSpec:
     """Parse what a person wrote, strictly: unknown fields are errors that name their place."""
     known = _mapping(document, place)
     for key in known:
-        if key not in SPEC_FIELDS:
+        if key not in SPEC_FIELDS and key not in KEPT_FIELDS:
             raise DefinitionWrong(
                 f"{place}.{key}", "is not a field of a container", hint=_nearest(key, SPEC_FIELDS)
             )

@@ -90,6 +90,10 @@ class Server:
         """As the port says."""
         return await self._leader.look(query)
 
+    def hear_poll(self, node_key: str) -> bool:
+        """As the port says. What it notes is never stored, so it waits for no disk."""
+        return self._leader.controller.hear_poll(node_key, self._clock.now())
+
     async def exchange(self, node_key: str, exchange: Exchange) -> Reply:
         """As the port says."""
         return await self._exchanges.take(node_key, exchange)

@@ -19,6 +19,7 @@ from pathfinder.api.app import Application
 from pathfinder.api.port import SignInLife
 from pathfinder.server.backend import Server
 from pathfinder.server.clock import MachineClock
+from pathfinder.server.http import Protocol
 from pathfinder.server.journal import HOUR_MS, Retention
 from pathfinder.server.trouble import Trouble
 from pathfinder.store.port import Store, StoreFailure
@@ -107,7 +108,7 @@ class Process:
         config = uvicorn.Config(
             Application(self._server, logs_requests=self._listening.logs_requests),
             loop="none",
-            http="httptools",
+            http=Protocol,
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,
@@ -157,10 +158,12 @@ def bind(listening: Listening) -> socket.socket:
     """A socket on the address; Trouble with what to do when that is not possible."""
     where = f"{listening.host}:{listening.port}"
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, _, protocol, _, address = socket.getaddrinfo(
             listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # With its protocol named: on others, asyncio (not uvloop) leaves Nagle's algorithm on, and
+        # an answer's body waits 40 ms for the acknowledgement of its head.
+        bound = socket.socket(family, socket.SOCK_STREAM, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         # Listening is part of the test: two programs may both be bound, only one listens.

@@ -1,0 +1,196 @@
+"""Routes of ext_apps: the original's command lines, its libraries and BaritoMarket."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pathfinder.api.original import definitions, envelope, objects
+from pathfinder.api.original.asking import AppAsk, find_container
+from pathfinder.api.original.envelope import Answer, Invalid
+from pathfinder.api.original.parameters import Bag, part, text
+from pathfinder.control.commands import Delete, Put, Rebootstrap, Redefine, Reschedule
+from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Cluster, Container, Deployment, Node, Remote
+from pathfinder.control.state import State
+from pathfinder.model.names import HOSTNAME
+from pathfinder.model.phases import Phase
+
+
+async def list_nodes(ask: AppAsk) -> Answer:
+    """The nodes of a cluster, by name."""
+    cluster = await ask.scope("read")
+
+    def listed(controller: Controller, _: int) -> Answer:
+        found = [node for node in controller.state.all(Node) if node.cluster == cluster.name]
+        found.sort(key=lambda node: node.name)
+        return ask.items([objects.node(controller.life, node) for node in found])
+
+    return await ask.look(listed)
+
+
+async def get_node(ask: AppAsk) -> Answer:
+    """One node."""
+    cluster = await ask.scope("read")
+
+    def one(controller: Controller, _: int) -> Answer:
+        node = controller.state.get(Node, f"{cluster.name}/{ask.hostname}")
+        if node is None:
+            raise envelope.missing("Node", ask.hostname)
+        return ask.data(objects.node(controller.life, node))
+
+    return await ask.look(one)
+
+
+async def list_containers(ask: AppAsk) -> Answer:
+    """The containers of a cluster that are not gone, by name."""
+    cluster = await ask.scope("read")
+
+    def listed(controller: Controller, _: int) -> Answer:
+        state = controller.state
+        found = [each for each in state.all(Container) if each.cluster == cluster.name]
+        found.sort(key=lambda container: container.name)
+        show = _shower(ask, state)
+        return ask.items([show(container) for container in found])
+
+    return await ask.look(listed)
+
+
+async def get_container(ask: AppAsk) -> Answer:
+    """One container."""
+    cluster = await ask.scope("read")
+    return await _answer(ask, cluster, ask.hostname)
+
+
+async def create_container(ask: AppAsk) -> Answer:
+    """Make a container; of several requests for one name, one makes it and the others get 406."""
+    cluster = await ask.scope("write")
+    given = part(ask.bag, "container") or ask.bag
+    name = text(given, "hostname")
+    if not HOSTNAME.fullmatch(name):
+        raise Invalid("Container", ("hostname", "is invalid" if name else "can't be blank"))
+    is_v1 = ask.version == "1.0"
+    spec = definitions.from_v1(given) if is_v1 else definitions.from_v2(given)
+    if not is_v1:
+        await _remote(ask, cluster, spec, part(part(given, "source"), "remote"))
+    document = {"kind": "Container", "cluster": cluster.name, "name": name, "spec": spec}
+    await ask.run(Put(document, new=True))
+    return await _answer(ask, cluster, name)
+
+
+async def schedule_deletion(ask: AppAsk) -> Answer:
+    """Let a container go, whatever it is; one that no node has is gone at once."""
+    cluster = await ask.scope("write")
+    before = await _find(ask, cluster)
+    await ask.run(Delete("container", cluster.name, ask.hostname))
+    gone = msgspec.structs.replace(
+        before, phase=Phase.DELETED, changed_ms=ask.backend.wall_ms(), node=""
+    )
+    return await _answer(ask, cluster, ask.hostname, gone=gone)
+
+
+async def reschedule(ask: AppAsk) -> Answer:
+    """Begin a container anew, placed when its node has let go of the old one."""
+    cluster = await ask.scope("write")
+    await _find(ask, cluster)
+    await ask.run(Reschedule(cluster.name, ask.hostname))
+    return await _answer(ask, cluster, ask.hostname)
+
+
+async def rebootstrap(ask: AppAsk) -> Answer:
+    """Bootstrap a container again, by other steps when there are any."""
+    cluster = await ask.scope("write")
+    await _find(ask, cluster)
+    steps = definitions.steps(ask.bag.get("bootstrappers")) or None
+    await ask.run(Rebootstrap(cluster.name, ask.hostname, steps))
+    return await _answer(ask, cluster, ask.hostname)
+
+
+async def update(ask: AppAsk) -> Answer:
+    """Keep another definition of a container, and leave what runs as it is."""
+    cluster = await ask.scope("write")
+    container = await _find(ask, cluster)
+    given: Bag = {"container_type": container.spec.type, **ask.bag}
+    spec = definitions.from_v2(given)
+    await _remote(ask, cluster, spec, part(part(given, "source"), "remote"))
+    if "bootstrappers" not in ask.bag:
+        del spec["bootstrap"]
+    kept = container.spec.document()
+    kept.pop(definitions.KEPT, None)
+    await ask.run(Redefine(cluster.name, ask.hostname, {**kept, **spec}))
+    return await _answer(ask, cluster, ask.hostname)
+
+
+async def deployment_containers(ask: AppAsk) -> Answer:
+    """The replicas of a deployment; without a cluster's name, of the first that has its name."""
+    name = ask.text("name")
+    cluster = (await ask.scope("read")).name if ask.text("cluster_name") else ""
+
+    def listed(controller: Controller, _: int) -> Answer:
+        state = controller.state
+        keys = sorted(
+            found.key
+            for found in state.all(Deployment)
+            if found.name == name
+            and (found.cluster == cluster if cluster else ask.caller.sees(found.cluster))
+        )
+        if not keys:
+            raise envelope.missing("Deployment", name)
+        show = _shower(ask, state)
+        return envelope.bare({"containers": [show(each) for each in state.replicas(keys[0])]})
+
+    ask.caller.require("read", cluster or next(iter(ask.caller.clusters), ""))
+    return await ask.look(listed)
+
+
+async def _find(ask: AppAsk, cluster: Cluster) -> Container:
+    return await ask.look(lambda c, _: find_container(c.state, cluster, ask.hostname))
+
+
+async def _answer(
+    ask: AppAsk, cluster: Cluster, name: str, *, gone: Container | None = None
+) -> Answer:
+    """A container as it is now; `gone`: what to show when it is there no longer."""
+
+    def one(controller: Controller, _: int) -> Answer:
+        found = controller.state.get(Container, f"{cluster.name}/{name}") or gone
+        if found is None:
+            raise envelope.missing("Container", name)
+        return ask.data(_shower(ask, controller.state)(found))
+
+    return await ask.look(one)
+
+
+async def _remote(ask: AppAsk, cluster: Cluster, spec: dict[str, Any], given: Bag) -> None:
+    """Resolve the remote that a source names; one that it describes is made when it is new.
+
+    What is there already is not changed by it: that is an administrator's, since others use it.
+    """
+    name = spec["image"].get("remote", "")
+    if not name:
+        return
+    document = definitions.remote_document(cluster.name, given)
+    found = await ask.look(lambda c, _: remote_named(c.state, cluster.name, name))
+    if found is None and document is not None:
+        await ask.run(Put(document, new=True))
+    elif found is None:
+        raise Invalid("Source", ("remote", f"there is no remote {name!r} in this cluster"))
+    else:
+        spec["image"]["remote"] = found.name
+
+
+def remote_named(state: State, cluster: str, name: str) -> Remote | None:
+    """A remote by its name, or by the one that it had before it was imported."""
+    found = state.get(Remote, f"{cluster}/{name}")
+    if found is not None:
+        return found
+    for remote in state.all(Remote):
+        if remote.cluster == cluster and remote.extra.get("original_name") == name:
+            return remote
+    return None
+
+
+def _shower(ask: AppAsk, state: State) -> Callable[[Container], dict[str, Any]]:
+    if ask.version == "1.0":
+        return objects.container_v1
+    return lambda container: objects.container_v2(state, container)
