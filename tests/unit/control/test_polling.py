@@ -4,7 +4,15 @@ import pytest
 
 from pathfinder.control import access
 from pathfinder.control.access import SYSTEM, Principal, digest
-from pathfinder.control.commands import Delete, Mark, MarkAddress, Poll, RegisterPolling, Reschedule
+from pathfinder.control.commands import (
+    Delete,
+    Mark,
+    MarkAddress,
+    MarkKind,
+    Poll,
+    RegisterPolling,
+    Reschedule,
+)
 from pathfinder.control.life import OUTWAIT_MS, POLL_SUSPECT_MS
 from pathfinder.control.objects import Container, Node
 from pathfinder.model.errors import Conflict, Forbidden, NotFound, Unauthorized
@@ -29,8 +37,8 @@ def poll(room: ControlRoom, name: str = "old") -> None:
     room.ask(Poll(f"{CLUSTER}/{name}"), principal=principal(name))
 
 
-def mark(room: ControlRoom, what: str, container_name: str, node: str = "old") -> None:
-    command = Mark(f"{CLUSTER}/{node}", container_name, what)  # type: ignore[arg-type]
+def mark(room: ControlRoom, what: MarkKind, container_name: str, node: str = "old") -> None:
+    command = Mark(f"{CLUSTER}/{node}", container_name, what)
     room.ask(command, principal=principal(node))
 
 

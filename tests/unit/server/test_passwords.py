@@ -20,7 +20,7 @@ def is_right(password: str, hashed: str) -> bool:
     return asyncio.run(Passwords(MachineClock()).matches(password, hashed, "peer"))
 
 
-@pytest.mark.parametrize("hashed", [OURS, IMPORTED])
+@pytest.mark.parametrize("hashed", [OURS, IMPORTED], ids=["ours", "imported"])
 def test_password_of_either_form_is_checked(hashed: str) -> None:
     assert is_right("right", hashed)
     assert not is_right("wrong", hashed)
