@@ -1,7 +1,8 @@
 """Images made on this machine, without any image server: a tiny busybox and a Debian with systemd.
 
-Both are LXD's "unified" form: one tar.gz with `metadata.yaml`, `templates/` and `rootfs/`. Equal
-input gives equal bytes, and so equal fingerprints: times and owners are fixed.
+Those for LXD are in its "unified" form: one tar.gz with `metadata.yaml`, `templates/` and
+`rootfs/`. The one for Docker is a file as `docker save` writes it. Equal input gives equal bytes,
+and so equal fingerprints: times and owners are fixed.
 """
 
 import gzip
@@ -81,6 +82,17 @@ bound|renew)
     for server in $dns; do echo "nameserver $server" >> /etc/resolv.conf; done ;;
 esac
 """
+# An application: it serves until it is told to stop, and says so on its output.
+APPLICATION: Final = """#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+trap "exit 0" TERM INT
+[ -e /var/www/index.html ] || echo "hello from $(hostname)" > /var/www/index.html
+httpd -p 80 -h /var/www
+echo "$(hostname) is up"
+while :; do sleep 1000000 & wait $!; done
+"""
+DOCKER_BUSYBOX: Final = "busybox:latest"
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # in the words of images
 DIRECTORIES: Final = (
     "bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "dev", "proc", "sys", "run", "root", "mnt",
     "opt", "home", "srv", "var", "var/www", "var/log", "var/lib", "var/run",
@@ -117,6 +129,34 @@ def build_busybox(target: Path) -> None:
     with fresh(target) as archive:
         add_tree(archive, metadata("busybox", "busybox: DHCP and a web server on port 80"))
         add_tree(archive, {"rootfs": Directory(), **under("rootfs/", busybox_tree())})
+
+
+def build_docker_busybox(target: Path) -> None:
+    """Write an image of static busybox for Docker: 1 MB, a web server on port 80."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        tree = {"sbin/application": File(content=APPLICATION.encode(), mode=0o755)}
+        add_tree(archive, {**busybox_tree(), **tree})
+    config = json.dumps(
+        {
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "created": "1970-01-01T00:00:01Z",
+            "config": {"Cmd": ["/sbin/application"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_sha256(layer.getvalue())}"]},
+        }
+    ).encode()
+    config_name = f"{_sha256(config)}.json"
+    manifest = [{"Config": config_name, "RepoTags": [DOCKER_BUSYBOX], "Layers": ["layer.tar"]}]
+    with fresh(target) as archive:
+        add_tree(
+            archive,
+            {
+                config_name: File(content=config),
+                "layer.tar": File(content=layer.getvalue()),
+                "manifest.json": File(content=json.dumps(manifest).encode()),
+            },
+        )
 
 
 def build_debian(target: Path) -> None:
@@ -307,6 +347,10 @@ def _linkage(program: str) -> str:
         ["ldd", program], env=commands.environment(), capture_output=True, text=True, check=False
     )
     return "statically linked" if ended.returncode or "statically" in ended.stdout else "dynamic"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def fingerprint(image: Path) -> str:

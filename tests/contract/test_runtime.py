@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pathfinder.model.definitions import ContainerSpec, ImageSource, Network
+from pathfinder.model.definitions import ContainerSpec, ImageSource, Kind, Network
 from pathfinder.model.resources import Resources
+from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.jobs import Job, Outcome, begin, follow, look, outcome
 from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import (
@@ -27,10 +28,16 @@ from pathfinder.runtimes.port import (
     Wish,
 )
 from pathfinder.runtimes.scripted import ScriptedRuntime
+from tests.support.docker import PrivateDocker
 from tests.support.lxd import PrivateLxd, wait_until
 
 CLUSTER = "contract"
 NAME = "web-01"
+KINDS: dict[type, Kind] = {
+    ScriptedRuntime: "system",
+    LxdRuntime: "system",
+    DockerRuntime: "application",
+}
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,19 @@ class Case:
     params=[
         "scripted",
         pytest.param("lxd", marks=[pytest.mark.system, pytest.mark.slow]),
+        pytest.param("docker", marks=[pytest.mark.system, pytest.mark.slow]),
     ]
 )
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     if request.param == "scripted":
         yield scripted_case()
+        return
+    if request.param == "docker":
+        docker: PrivateDocker = request.getfixturevalue("docker")
+        case = docker_case(docker)
+        yield case
+        docker.remove_containers()
+        case.runtime.close()
         return
     daemon: PrivateLxd = request.getfixturevalue("lxd")
     found = lxd_case(daemon)
@@ -85,16 +100,30 @@ def lxd_case(daemon: PrivateLxd) -> Case:
     return Case(LxdRuntime(daemon.socket_path), silent, make_foreign, remove_foreign)
 
 
+def docker_case(daemon: PrivateDocker) -> Case:
+    def make_foreign(name: str) -> None:
+        body = {"Image": "busybox"}
+        daemon.client.request("POST", f"/containers/create?name={name}", body)
+        daemon.client.request("POST", f"/containers/{name}/start")
+
+    def remove_foreign(_name: str) -> None:
+        daemon.remove_containers()
+
+    silent = DockerRuntime(f"{daemon.socket_path}.nobody")
+    return Case(DockerRuntime(daemon.socket_path), silent, make_foreign, remove_foreign)
+
+
 def labels(slot: str = NAME, *, cluster: str = CLUSTER, generation: int = 7) -> Labels:
     return Labels(cluster=cluster, slot=slot, generation=generation, digest="0123456789abcdef")
 
 
-def spec(alias: str = "busybox", network: Network = "default") -> ContainerSpec:
-    return ContainerSpec(image=ImageSource(alias=alias), network=network)
+def spec(runtime: Runtime, network: Network = "default") -> ContainerSpec:
+    kind = KINDS[type(runtime)]
+    return ContainerSpec(kind=kind, image=ImageSource(alias="busybox"), network=network)
 
 
-def wish(name: str = NAME) -> Wish:
-    return Wish(name=name, labels=labels(name), spec=spec())
+def wish(runtime: Runtime, name: str = NAME) -> Wish:
+    return Wish(name=name, labels=labels(name), spec=spec(runtime))
 
 
 def state_of(runtime: Runtime, name: str = NAME) -> str:
@@ -105,21 +134,21 @@ def state_of(runtime: Runtime, name: str = NAME) -> str:
 def running(
     runtime: Runtime, name: str = NAME, environment: Mapping[str, str] | None = None
 ) -> None:
-    made = replace(spec(), environment=environment or {})
-    runtime.create(replace(wish(name), spec=made))
+    made = replace(spec(runtime), environment=environment or {})
+    runtime.create(replace(wish(runtime, name), spec=made))
     runtime.start(name)
 
 
 def test_created_instance_is_listed_with_its_labels_and_does_not_run(runtime: Runtime) -> None:
-    runtime.create(wish())
+    runtime.create(wish(runtime))
 
     (instance,) = runtime.list_instances(CLUSTER)
     assert (instance.name, instance.labels, instance.state) == (NAME, labels(), "created")
 
 
 def test_creating_twice_is_creating_once(runtime: Runtime) -> None:
-    runtime.create(wish())
-    runtime.create(wish())
+    runtime.create(wish(runtime))
+    runtime.create(wish(runtime))
 
     assert len(runtime.list_instances(CLUSTER)) == 1
 
@@ -130,10 +159,10 @@ def test_creating_twice_is_creating_once(runtime: Runtime) -> None:
     ids=["generation", "cluster", "slot"],
 )
 def test_name_of_another_container_is_occupied(runtime: Runtime, other: Labels) -> None:
-    runtime.create(wish())
+    runtime.create(wish(runtime))
 
     with pytest.raises(NameOccupied):
-        runtime.create(replace(wish(), labels=other))
+        runtime.create(replace(wish(runtime), labels=other))
 
     assert [one.labels for one in runtime.list_instances(CLUSTER)] == [labels()]
 
@@ -143,7 +172,7 @@ def test_what_is_not_ours_is_never_touched(case: Case) -> None:
     case.make_foreign(NAME)
 
     for touch in (
-        lambda: runtime.create(wish()),
+        lambda: runtime.create(wish(runtime)),
         lambda: runtime.start(NAME),
         lambda: runtime.stop(NAME, grace_s=0),
         lambda: runtime.remove(NAME),
@@ -180,7 +209,7 @@ def test_starting_twice_is_starting_once(runtime: Runtime) -> None:
 
 
 def test_instance_without_network_runs_without_an_address(runtime: Runtime) -> None:
-    runtime.create(replace(wish(), spec=spec(network="none")))
+    runtime.create(replace(wish(runtime), spec=spec(runtime, network="none")))
     runtime.start(NAME)
 
     instance = runtime.inspect(NAME)
@@ -201,7 +230,7 @@ def test_stopped_instance_stays_and_can_be_started_again(runtime: Runtime, grace
 
 def test_stopping_what_does_not_run_is_success(runtime: Runtime) -> None:
     runtime.stop(NAME)
-    runtime.create(wish())
+    runtime.create(wish(runtime))
     runtime.stop(NAME)
     runtime.stop(NAME, grace_s=0)
 
@@ -234,8 +263,8 @@ def test_usage_is_measured_while_it_runs(runtime: Runtime) -> None:
 
 
 def test_list_has_one_cluster_only(runtime: Runtime) -> None:
-    runtime.create(wish())
-    runtime.create(Wish(name="other-01", labels=labels("other-01", cluster="b"), spec=spec()))
+    runtime.create(wish(runtime))
+    runtime.create(Wish(name="other-01", labels=labels("other-01", cluster="b"), spec=spec(runtime)))
 
     assert [one.name for one in runtime.list_instances(CLUSTER)] == [NAME]
     assert [one.name for one in runtime.list_instances("b")] == ["other-01"]
@@ -248,17 +277,20 @@ def test_list_has_one_cluster_only(runtime: Runtime) -> None:
 )
 def test_missing_image_is_said_with_what_is_there(runtime: Runtime, image: ImageSource) -> None:
     with pytest.raises(ImageMissing, match=image.text()) as caught:
-        runtime.create(replace(wish(), spec=ContainerSpec(image=image)))
+        runtime.create(replace(wish(runtime), spec=replace(spec(runtime), image=image)))
 
     assert "busybox" in caught.value.hint
     assert runtime.inspect(NAME) is None
 
 
 def test_kind_that_does_not_run_here_is_refused(runtime: Runtime) -> None:
-    with pytest.raises(Refused):
-        runtime.create(replace(wish(), spec=replace(spec(), kind="application")))
+    own = KINDS[type(runtime)]
+    other: Kind = "system" if own == "application" else "application"
 
-    assert runtime.facts().kinds == ("system",)
+    with pytest.raises(Refused):
+        runtime.create(replace(wish(runtime), spec=replace(spec(runtime), kind=other)))
+
+    assert runtime.facts().kinds == (own,)
 
 
 def test_facts_name_the_local_images_and_the_capacity(runtime: Runtime) -> None:
@@ -272,7 +304,7 @@ def test_changes_begin_with_list_again_and_name_what_changes(runtime: Runtime) -
     changes = runtime.changes(lambda: False)
 
     first = next(changes)
-    runtime.create(wish())
+    runtime.create(wish(runtime))
     created = next(changes)
     runtime.start(NAME)
     started = next(changes)
@@ -290,7 +322,7 @@ def test_changes_end_when_they_are_to_stop(runtime: Runtime) -> None:
 
 
 def test_file_is_read_as_it_was_written(runtime: Runtime) -> None:
-    runtime.create(wish())
+    runtime.create(wish(runtime))
     content = bytes(range(256)) * 300
 
     runtime.write_file(NAME, "/srv/deep/er/file", content, mode=0o600)
@@ -337,13 +369,15 @@ def test_command_reads_its_input(runtime: Runtime) -> None:
 def test_command_needs_an_instance_that_runs(runtime: Runtime) -> None:
     with pytest.raises(NotThere):
         runtime.open_session(NAME, Terminal(command=("true",)))
-    runtime.create(wish())
+    runtime.create(wish(runtime))
 
     with pytest.raises(NotThere):
         runtime.open_session(NAME, Terminal(command=("true",)))
 
 
 def test_note_is_told_with_the_instance_and_survives_a_restart(runtime: Runtime) -> None:
+    if KINDS[type(runtime)] == "application":
+        pytest.skip("Docker keeps nothing beside a container: the test below")
     running(runtime)
     note = json.dumps({"round": 7, "error": 'é "$(id)" \\ = #x; `b`\n'})
 
@@ -356,6 +390,15 @@ def test_note_is_told_with_the_instance_and_survives_a_restart(runtime: Runtime)
     assert instance.note == note
     assert [one.note for one in runtime.list_instances(CLUSTER)] == [note]
     assert instance.labels == labels()
+
+
+def test_note_is_refused_where_nothing_can_be_kept_beside_an_instance(docker: PrivateDocker) -> None:
+    runtime = docker_case(docker).runtime
+    running(runtime)
+
+    with pytest.raises(Refused):
+        runtime.set_note(NAME, "ours")
+    docker.remove_containers()
 
 
 def test_job_outlives_the_session_that_began_it_and_is_begun_once(runtime: Runtime) -> None:
@@ -394,7 +437,7 @@ def test_job_whose_instance_stopped_was_interrupted(runtime: Runtime) -> None:
 
 
 def test_console_log_is_kept(runtime: Runtime) -> None:
-    runtime.create(wish())
+    runtime.create(wish(runtime))
     before = runtime.console_log(NAME)
     runtime.start(NAME)
 
@@ -410,7 +453,7 @@ def test_daemon_that_does_not_answer_is_down(case: Case) -> None:
         lambda: silent.list_instances(CLUSTER),
         lambda: silent.inspect(NAME),
         lambda: silent.usage(NAME),
-        lambda: silent.create(wish()),
+        lambda: silent.create(wish(silent)),
         lambda: silent.start(NAME),
         lambda: silent.stop(NAME),
         lambda: silent.remove(NAME),

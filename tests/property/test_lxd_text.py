@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathfinder.runtimes.lxd_answers import moment_ms
-from pathfinder.runtimes.lxdclient.paths import instance_path, quoted
+from pathfinder.runtimes.lxdclient.paths import instance_path
+from pathfinder.runtimes.moments import moment_ms
+from pathfinder.runtimes.urls import quoted
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

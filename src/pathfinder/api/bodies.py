@@ -188,7 +188,7 @@ class RemoteBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where images come from. `certificate`: PEM of the server's, for protocol `daemon`."""
 
     server: Annotated[str, Meta(pattern=r"^https://", max_length=1_024)]
-    protocol: Literal["daemon", "simplestreams"] = "daemon"
+    protocol: Literal["daemon", "simplestreams", "registry"] = "daemon"
     certificate: Annotated[str, Meta(max_length=65_536)] = ""
     kind: str = "Remote"
     cluster: str = ""

@@ -29,7 +29,7 @@ class WantedRemote:
     cluster: str
     name: str
     server: str
-    protocol: Literal["daemon", "simplestreams"]
+    protocol: Literal["daemon", "simplestreams", "registry"]
     certificate: str
 
 
@@ -138,8 +138,8 @@ def _remote(cluster: str, name: str, fields: Mapping[str, Any], place: str) -> W
     if not isinstance(server, str) or not server.startswith("https://") or len(server) > 1024:
         raise DefinitionWrong(f"{place}.server", "must be a URL that begins with https://")
     protocol = fields.get("protocol", "daemon")
-    if protocol not in ("daemon", "simplestreams"):
-        raise DefinitionWrong(f"{place}.protocol", "is either daemon or simplestreams")
+    if protocol not in ("daemon", "simplestreams", "registry"):
+        raise DefinitionWrong(f"{place}.protocol", "is daemon, simplestreams or registry")
     certificate = fields.get("certificate", "")
     if not isinstance(certificate, str) or len(certificate) > 65536:
         raise DefinitionWrong(f"{place}.certificate", "must be a certificate in PEM")

@@ -199,7 +199,7 @@ class Remote(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     cluster: str
     name: str
     server: str
-    protocol: Literal["daemon", "simplestreams"] = "daemon"
+    protocol: Literal["daemon", "simplestreams", "registry"] = "daemon"
     certificate: str = ""
 
     @property

@@ -18,12 +18,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from pathfinder.wire.http1 import BodyTooLarge, HttpWrong, read_answer, request_bytes
+from pathfinder.wire.http1 import (
+    AnswerReader,
+    BodyTooLarge,
+    HttpWrong,
+    read_answer,
+    request_bytes,
+)
 
 CONNECTIONS_MAX: Final = 16
 CONNECT_S_MAX: Final = 5.0
 ANSWER_BYTES_MAX: Final = 64 << 20
 CHUNK_BYTES: Final = 1 << 16
+SEND_S_MAX: Final = 30.0
 
 
 class HttpFailure(Exception):
@@ -189,6 +196,116 @@ class HttpPool:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+class HttpStream:
+    """One answer that is read as it comes, on a connection of its own.
+
+    After an upgrade it is a conversation: `send` and `end_input` are the other direction. One
+    thread receives; any thread may send or close. OSError and HttpWrong: the connection is broken.
+    """
+
+    def __init__(self, connection: socket.socket, reader: AnswerReader) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._send_lock = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def status(self) -> int:
+        """HTTP's status."""
+        return self._reader.status
+
+    def receive(self, timeout_s: float | None = None) -> bytes | None:
+        """The next bytes, b"" at the end; None when nothing has come within `timeout_s`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        is_due = self._reader.is_pending()
+        while is_due or self._wait(deadline and max(0.0, deadline - time.monotonic())):
+            try:
+                return self._reader.read()
+            except BlockingIOError:
+                is_due = False  # a part of what frames the body; its rest is still to come
+        return None
+
+    def rest(self, bytes_max: int, timeout_s: float) -> bytes:
+        """All that comes until the end; TimeoutError, and BodyTooLarge above its bound."""
+        deadline = time.monotonic() + timeout_s
+        body = b""
+        while (data := self.receive(max(0.0, deadline - time.monotonic()))) != b"":
+            if data is None and time.monotonic() >= deadline:
+                raise TimeoutError("no answer in time")
+            body += data or b""
+            if len(body) > bytes_max:
+                raise BodyTooLarge
+        return body
+
+    def send(self, data: bytes) -> None:
+        """Send all of it; OSError when nobody takes it for too long."""
+        deadline = time.monotonic() + SEND_S_MAX
+        rest = memoryview(data)
+        with self._send_lock:
+            while rest:
+                try:
+                    rest = rest[self._connection.send(rest) :]
+                except BlockingIOError:
+                    if not self._wait(deadline - time.monotonic(), select.POLLOUT):
+                        raise TimeoutError(f"nothing was taken for {SEND_S_MAX} s") from None
+
+    def end_input(self) -> None:
+        """Say that nothing more will be sent."""
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Hang up; wakes the receiving thread. Twice is once."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._connection.close()
+
+    def _wait(self, timeout_s: float | None, what: int = select.POLLIN) -> bool:
+        descriptor = self._connection.fileno()
+        if descriptor < 0:
+            raise ConnectionAbortedError("closed here")
+        poll = select.poll()
+        poll.register(descriptor, what)
+        return bool(poll.poll(None if timeout_s is None else max(0, int(timeout_s * 1000))))
+
+
+def open_stream(endpoint: Endpoint, request: Request) -> HttpStream:
+    """Send a request and read the answer's head within its time; HttpFailure when there is none."""
+    deadline = time.monotonic() + request.timeout_s
+    try:
+        connection = endpoint.connect(min(CONNECT_S_MAX, request.timeout_s))
+    except OSError as error:
+        raise CannotConnect(f"{endpoint} does not answer: {_text(error)}") from error
+
+    def receive() -> bytes:
+        return connection.recv(CHUNK_BYTES)
+
+    try:
+        connection.settimeout(request.timeout_s)
+        connection.sendall(
+            request_bytes(
+                request.method, request.path, endpoint.host, request.headers, request.body
+            )
+        )
+        reader = AnswerReader(receive, request.method)
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        reader.read_head()
+        # Never blocking from here on: waiting is done by poll, so that time can be watched.
+        connection.setblocking(False)
+    except (OSError, HttpWrong) as error:
+        connection.close()
+        what = "no answer in time" if isinstance(error, TimeoutError) else _text(error)
+        raise AnswerLost(f"{request.method} {request.path}: {what}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return HttpStream(connection, reader)
 
 
 def _exchange(connection: _Connection, request: Request, deadline: float) -> tuple[Answer, bool]:

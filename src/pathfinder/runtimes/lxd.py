@@ -373,6 +373,11 @@ def _check_wish(wish: Wish) -> None:
         raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
     if wish.spec.command:
         raise Refused("a system container's command is its image's init", hint="leave out command")
+    if wish.remote is not None and wish.remote.protocol == "registry":
+        raise Refused(
+            f"remote {wish.remote.name} is a registry, whose images are for application containers",
+            hint="LXD's images come from a remote with protocol: daemon or simplestreams",
+        )
 
 
 def _gaps(total_s: float) -> Iterator[float]:

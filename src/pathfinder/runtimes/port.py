@@ -43,11 +43,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Where images come from: another daemon of the same kind ("daemon") or "simplestreams"."""
+    """Where images come from: another daemon of the same kind, "simplestreams", or a registry."""
 
     name: str
     server: str
-    protocol: Literal["daemon", "simplestreams"] = "daemon"
+    protocol: Literal["daemon", "simplestreams", "registry"] = "daemon"
     certificate: str = ""
 
 

@@ -11,6 +11,7 @@ from typing import Final
 HEAD_BYTES_MAX: Final = 64 << 10
 LINE_BYTES_MAX: Final = 8 << 10
 NO_BODY: Final = frozenset({204, 304})
+SWITCHING: Final = 101
 TOKEN: Final = frozenset(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
@@ -81,6 +82,70 @@ def read_answer(receive: Receive, method: str, body_bytes_max: int) -> HttpAnswe
     return HttpAnswer(status, headers, body, keep and not incoming.is_more())
 
 
+class AnswerReader:
+    """An answer whose body is read as it comes, from as many `receive` as that takes.
+
+    `receive` may raise when nothing has arrived yet: what has is kept, and reading goes on later.
+    """
+
+    def __init__(self, receive: Receive, method: str) -> None:
+        self._incoming = _Incoming(receive)
+        self._method = method
+        self._left = 0  # of the present chunk, or of the whole body
+        self._is_chunked = self._is_counted = self._is_ended = self._is_break_due = False
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+
+    def read_head(self) -> None:
+        """Read until `status` and `headers` are known; 101 and what follows it are the other's."""
+        status, _, headers = _head(self._incoming)
+        while 100 <= status < 200 and status != SWITCHING:
+            status, _, headers = _head(self._incoming)
+        self.status, self.headers = status, headers
+        coding, length = headers.get("transfer-encoding", "").lower(), headers.get("content-length")
+        if self._method == "HEAD" or status in NO_BODY:
+            self._is_ended = True
+        elif status == SWITCHING:
+            return
+        elif coding:
+            if coding != "chunked":
+                raise HttpWrong(f"transfer coding {coding!r} was not asked for")
+            self._is_chunked = True
+        elif length is not None:
+            self._is_counted, self._left = True, _length(length)
+            self._is_ended = not self._left
+
+    def read(self) -> bytes:
+        """The next bytes of the body, as many as have arrived; b"" is its end."""
+        if self._is_ended:
+            return b""
+        if self._is_chunked and not self._left:
+            self._begin_chunk()
+            if self._is_ended:
+                return b""
+        if not (self._is_chunked or self._is_counted):
+            return self._incoming.some()
+        data = self._incoming.some(self._left)
+        if not data:
+            raise HttpWrong("the connection ended before the answer did")
+        self._left -= len(data)
+        self._is_break_due = self._is_chunked and not self._left
+        self._is_ended = self._is_counted and not self._left
+        return data
+
+    def is_pending(self) -> bool:
+        """Whether `read` has something without receiving."""
+        return self._is_ended or self._incoming.is_more()
+
+    def _begin_chunk(self) -> None:
+        if self._is_break_due:
+            if self._incoming.line():
+                raise HttpWrong("a chunk is not as long as its size")
+            self._is_break_due = False
+        self._left = _chunk_size(self._incoming.line())
+        self._is_ended = not self._left
+
+
 def _head(incoming: "_Incoming") -> tuple[int, str, dict[str, str]]:
     protocol, _, rest = incoming.line().partition(" ")
     code = rest[:3]
@@ -101,21 +166,22 @@ def _head(incoming: "_Incoming") -> tuple[int, str, dict[str, str]]:
 
 
 def _counted(incoming: "_Incoming", length: str, body_bytes_max: int) -> bytes:
-    if not (length.isdecimal() and length.isascii()):
-        raise HttpWrong(f"the answer's length is {length[:20]!r}")
-    count = int(length[:20])
+    count = _length(length)
     if count > body_bytes_max:
         raise BodyTooLarge
     return incoming.exactly(count)
 
 
+def _length(text: str) -> int:
+    if not (text.isdecimal() and text.isascii()):
+        raise HttpWrong(f"the answer's length is {text[:20]!r}")
+    return int(text[:20])
+
+
 def _chunked(incoming: "_Incoming", body_bytes_max: int) -> bytes:
     body = bytearray()
     while True:
-        size = incoming.line().partition(";")[0].strip()
-        if not size or len(size) > 8 or not all(c in "0123456789abcdefABCDEF" for c in size):
-            raise HttpWrong("a chunk has no size")
-        count = int(size, 16)
+        count = _chunk_size(incoming.line())
         if len(body) + count > body_bytes_max:
             raise BodyTooLarge
         if count == 0:
@@ -125,6 +191,13 @@ def _chunked(incoming: "_Incoming", body_bytes_max: int) -> bytes:
         body += incoming.exactly(count)
         if incoming.exactly(2) != b"\r\n":
             raise HttpWrong("a chunk is not as long as its size")
+
+
+def _chunk_size(line: str) -> int:
+    size = line.partition(";")[0].strip()
+    if not size or len(size) > 8 or not all(c in "0123456789abcdefABCDEF" for c in size):
+        raise HttpWrong("a chunk has no size")
+    return int(size, 16)
 
 
 class _Incoming:
@@ -160,6 +233,14 @@ class _Incoming:
                 return found
             self._bytes += data
         raise BodyTooLarge
+
+    def some(self, most: int = 1 << 30) -> bytes:
+        """What has arrived, else what arrives next; b"" is the end."""
+        if not self._bytes:
+            self._bytes += self._receive()
+        found = bytes(self._bytes[:most])
+        del self._bytes[:most]
+        return found
 
     def is_more(self) -> bool:
         return bool(self._bytes)

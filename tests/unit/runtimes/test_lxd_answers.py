@@ -12,7 +12,6 @@ from pathfinder.runtimes.lxd_answers import (
     ground_from,
     instance_from,
     limits_missing,
-    moment_ms,
     says_busy,
     says_image_missing,
     says_name_in_use,
@@ -20,6 +19,7 @@ from pathfinder.runtimes.lxd_answers import (
     usage_from,
 )
 from pathfinder.runtimes.lxd_requests import Ground
+from pathfinder.runtimes.moments import moment_ms
 from pathfinder.runtimes.port import Change, Instance, Labels, State, Usage
 from tests.support.lxd_cases import GROUND, LABEL_CONFIG, LABELS
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from pathfinder.runtimes.http import Request
 from pathfinder.runtimes.lxdclient.client import LxdClient, Operation
 from pathfinder.runtimes.lxdclient.errors import Answered, OperationFailed
-from pathfinder.runtimes.lxdclient.paths import quoted
+from pathfinder.runtimes.urls import quoted
 
 UPLOAD_S_MAX: Final = 300.0
 DOWNLOAD_S_MAX: Final = 600.0

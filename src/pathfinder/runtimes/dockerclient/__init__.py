@@ -1,0 +1,1 @@
+"""A client library for Docker's Engine API; see docs/docker-client.md. Standard library only."""
