@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import docker as docker_support
-from tests.support.docker import PrivateDocker, private_docker
+from tests.support import dockerd
+from tests.support.dockerd import PrivateDocker, private_docker
 from tests.support.lxd import PrivateLxd, private_lxd, why_not
 
 
@@ -21,7 +21,7 @@ def lxd() -> Iterator[PrivateLxd]:
 @pytest.fixture(scope="session")
 def docker() -> Iterator[PrivateDocker]:
     """A private dockerd for the whole run, with live-restore; tests clean up after themselves."""
-    if reason := docker_support.why_not():
+    if reason := dockerd.why_not():
         pytest.skip(reason)
     with private_docker() as daemon:
         yield daemon

@@ -1,5 +1,7 @@
 """A container daemon on this machine: the one that runs, or else LXD, installed and set up.
 
+Docker is installed for the tests, which start daemons of their own.
+
 What a person has set up is never changed: only what is missing is added.
 """
 
@@ -7,6 +9,7 @@ import ipaddress
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +37,14 @@ PROGRAMS: Final = {
     "nft": "nftables",
     "iptables": "iptables",
 }
+# What the tests' own dockerd and registry are.
+TEST_PROGRAMS: Final = {
+    "dockerd": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+}
+POLICY: Final = Path("/usr/sbin/policy-rc.d")  # asked by Debian before it starts a service
 START_S_MAX: Final = 60.0
 LOOK_AGAIN_S: Final = 0.1
 POOL: Final = "default"
@@ -82,16 +93,33 @@ def install(console: Console) -> None:
 
 
 def install_if_allowed(console: Console) -> None:
-    """The same for those who can do without: they are told what is missing."""
+    """The same with what tests need, for those who can do without: they hear what is missing."""
     if commands.is_root():
         install(console)
-    elif missing := missing_packages():
+        if missing := missing_packages(TEST_PROGRAMS):
+            with console.step(f"installing {' '.join(missing)}"):
+                _install_without_starting(missing)
+    elif missing := missing_packages({**PROGRAMS, **TEST_PROGRAMS}):
         console.say(f"What needs these is skipped: {', '.join(missing)} (install them as root)")
 
 
-def missing_packages() -> list[str]:
+def missing_packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
     """The Debian packages whose programs are not there."""
-    return [package for program, package in PROGRAMS.items() if not commands.find(program)]
+    return [package for program, package in programs.items() if not commands.find(program)]
+
+
+def _install_without_starting(packages: list[str]) -> None:
+    """Install packages whose services nobody has asked for: the tests start their own."""
+    POLICY.parent.mkdir(exist_ok=True)
+    is_ours = not POLICY.exists()
+    if is_ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        commands.apt_install(packages)
+    finally:
+        if is_ours:
+            POLICY.unlink()
 
 
 def start(console: Console) -> Lxd:

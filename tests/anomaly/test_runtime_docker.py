@@ -20,7 +20,7 @@ from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.port import Labels, OutcomeUnknown, RuntimeDown, RuntimeFailure, Wish
 from tests.support.cutting_proxy import Moment, cutting_proxy
-from tests.support.docker import PrivateDocker, private_docker
+from tests.support.dockerd import PrivateDocker
 from tests.support.lxd import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -165,7 +165,9 @@ def test_running_instance_does_not_notice_that_the_daemon_is_killed(
     assert state_of(runtime) == "running"
 
 
-def test_changes_end_when_the_daemon_is_killed(daemon: PrivateDocker, runtime: DockerRuntime) -> None:
+def test_changes_end_when_the_daemon_is_killed(
+    daemon: PrivateDocker, runtime: DockerRuntime
+) -> None:
     changes = runtime.changes(lambda: False)
     next(changes)
 

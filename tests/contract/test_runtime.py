@@ -28,7 +28,7 @@ from pathfinder.runtimes.port import (
     Wish,
 )
 from pathfinder.runtimes.scripted import ScriptedRuntime
-from tests.support.docker import PrivateDocker
+from tests.support.dockerd import PrivateDocker
 from tests.support.lxd import PrivateLxd, wait_until
 
 CLUSTER = "contract"
@@ -264,7 +264,8 @@ def test_usage_is_measured_while_it_runs(runtime: Runtime) -> None:
 
 def test_list_has_one_cluster_only(runtime: Runtime) -> None:
     runtime.create(wish(runtime))
-    runtime.create(Wish(name="other-01", labels=labels("other-01", cluster="b"), spec=spec(runtime)))
+    other = labels("other-01", cluster="b")
+    runtime.create(Wish(name="other-01", labels=other, spec=spec(runtime)))
 
     assert [one.name for one in runtime.list_instances(CLUSTER)] == [NAME]
     assert [one.name for one in runtime.list_instances("b")] == ["other-01"]
@@ -392,7 +393,7 @@ def test_note_is_told_with_the_instance_and_survives_a_restart(runtime: Runtime)
     assert instance.labels == labels()
 
 
-def test_note_is_refused_where_nothing_can_be_kept_beside_an_instance(docker: PrivateDocker) -> None:
+def test_note_is_refused_where_the_daemon_cannot_keep_one(docker: PrivateDocker) -> None:
     runtime = docker_case(docker).runtime
     running(runtime)
 

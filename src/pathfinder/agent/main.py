@@ -21,6 +21,7 @@ from pathfinder.agent.settings import VERSION, AgentSettings, help_text, read_se
 from pathfinder.agent.streams import Streams
 from pathfinder.agent.workers import STACK_BYTES, Observer, follow_changes, spawn
 from pathfinder.model.errors import Malformed, PathfinderError
+from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import Runtime
 
@@ -74,8 +75,8 @@ def run(arguments: list[str]) -> int:
 
 def runtime_of(settings: AgentSettings) -> Runtime:
     """The container runtime that the settings name."""
-    assert settings.runtime == "lxd", "the settings allow no other"
-    return LxdRuntime(settings.socket)
+    ((name, socket),) = settings.sockets.items()
+    return DockerRuntime(socket) if name == "docker" else LxdRuntime(socket)
 
 
 def now_ns() -> int:

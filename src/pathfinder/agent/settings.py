@@ -39,8 +39,10 @@ SETTINGS: Final = (
             "Certificates to trust (PEM) where no token pins the key; else the system's."),
     Setting("PF_NAME", "--name", "", "The node's name. Default: the host's name."),
     Setting("PF_LABELS", "--labels", "", "Labels of the node: disk=ssd,zone=a."),
-    Setting("PF_RUNTIME", "--runtime", "lxd", "The container runtime: lxd."),
-    Setting("PF_SOCKET", "--socket", "/var/lib/lxd/unix.socket", "The runtime's UNIX socket."),
+    Setting("PF_RUNTIME", "--runtime", "lxd",
+            "The container runtime: lxd (system containers) or docker (application containers)."),
+    Setting("PF_SOCKET", "--socket", "",
+            "The runtime's UNIX socket. Default: /var/lib/lxd/unix.socket or /run/docker.sock."),
     Setting("PF_STATE_DIR", "--state-dir", "/var/lib/pathfinder-agent",
             "Where identity and checkpoint are kept."),
     Setting("PF_CAPACITY", "--capacity", "",
@@ -70,8 +72,7 @@ class AgentSettings:
     ca_file: str
     node: str
     labels: Mapping[str, str]
-    runtime: str
-    socket: str
+    sockets: Mapping[str, str]  # by runtime
     state_dir: str
     capacity: Resources
     measure_s: int
@@ -90,8 +91,6 @@ def read_settings(
             raise Malformed(f"{flag} is missing", hint="pathfinder-agent --help")
     if told["--join-token-file"] and told["--cluster-password-file"]:
         raise Malformed("give --join-token-file or --cluster-password-file, not both")
-    if told["--runtime"] not in RUNTIMES:
-        raise Malformed(f"--runtime {told['--runtime']}: is not one of {', '.join(RUNTIMES)}")
     return AgentSettings(
         server=told["--server"],
         cluster=names.name(told["--cluster"], "--cluster"),
@@ -100,8 +99,7 @@ def read_settings(
         ca_file=told["--ca-file"],
         node=names.hostname(told["--name"] or hostname.partition(".")[0], "--name"),
         labels=selectors.labels(_pairs(told["--labels"], "--labels"), "--labels"),
-        runtime=told["--runtime"],
-        socket=told["--socket"],
+        sockets=_sockets(told["--runtime"], told["--socket"]),
         state_dir=told["--state-dir"],
         capacity=_capacity(told["--capacity"]),
         measure_s=_whole(told, "--measure-s", least=1),
@@ -109,7 +107,7 @@ def read_settings(
     )
 
 
-RUNTIMES: Final = ("lxd",)
+SOCKETS: Final = {"lxd": "/var/lib/lxd/unix.socket", "docker": "/run/docker.sock"}
 
 
 def help_text() -> str:
@@ -173,6 +171,13 @@ def _core_settings(told: Mapping[str, str]) -> CoreSettings:
         stop_grace_s=float(_whole(told, "--stop-grace-s", least=0)),
         relist_ms=1000 * _whole(told, "--relist-s", least=1),
     )
+
+
+def _sockets(runtime: str, socket: str) -> dict[str, str]:
+    """The sockets of the runtimes that are named."""
+    if runtime not in SOCKETS:
+        raise Malformed(f"--runtime {runtime}: is not one of {', '.join(SOCKETS)}")
+    return {runtime: socket or SOCKETS[runtime]}
 
 
 def _whole(told: Mapping[str, str], flag: str, *, least: int) -> int:

@@ -402,4 +402,6 @@ def _pool(root: str) -> tuple[int, int]:
         disk = os.statvfs(root)
     except OSError:
         return 0, 0
-    return disk.f_frsize * disk.f_blocks // MIB, disk.f_frsize * (disk.f_blocks - disk.f_bfree) // MIB
+    return disk.f_frsize * disk.f_blocks // MIB, disk.f_frsize * (
+        disk.f_blocks - disk.f_bfree
+    ) // MIB

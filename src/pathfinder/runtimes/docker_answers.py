@@ -113,7 +113,7 @@ def usage_from(document: Document) -> Usage | None:
 
 
 def facts_from(info: Document, images: Iterable[Image], pool: tuple[int, int]) -> RuntimeFacts:
-    """What the daemon is. `pool`: MiB of the file system with its data, all and used; 0: unknown."""
+    """What the daemon is. `pool`: MiB where its data is, all and used; 0: unknown."""
     total_mib, used_mib = pool
     return RuntimeFacts(
         runtime="docker",
@@ -147,7 +147,11 @@ def limits_missing(info: Document) -> dict[str, str]:
     missing = {}
     if not has_disk_limit(info):
         missing["disk"] = f"storage driver {info['Driver']} holds no sizes: use btrfs or zfs"
-    for limit, key in (("memory", "MemoryLimit"), ("cpu", "CpuCfsQuota"), ("processes", "PidsLimit")):
+    for limit, key in (
+        ("memory", "MemoryLimit"),
+        ("cpu", "CpuCfsQuota"),
+        ("processes", "PidsLimit"),
+    ):
         if not info.get(key, True):
             missing[limit] = "the kernel's control groups do not offer it to Docker"
     return missing

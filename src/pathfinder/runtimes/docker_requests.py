@@ -52,15 +52,15 @@ def create_request(wish: Wish, *, has_disk_limit: bool) -> DockerRequest:
     }
     if spec.command:
         body["Cmd"] = list(spec.command)
-    return DockerRequest(method="POST", path=path_of("containers", "create", name=wish.name), body=body)
+    return DockerRequest(
+        method="POST", path=path_of("containers", "create", name=wish.name), body=body
+    )
 
 
 def list_request(cluster: str) -> DockerRequest:
     """All containers with a cluster's label, running or not."""
     filters = json.dumps({"label": [f"{LABEL_PREFIX}cluster={cluster}"]})
-    return DockerRequest(
-        method="GET", path=path_of("containers", "json", all="1", filters=filters)
-    )
+    return DockerRequest(method="GET", path=path_of("containers", "json", all="1", filters=filters))
 
 
 def start_request(container_id: str) -> DockerRequest:

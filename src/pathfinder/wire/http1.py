@@ -119,10 +119,8 @@ class AnswerReader:
         """The next bytes of the body, as many as have arrived; b"" is its end."""
         if self._is_ended:
             return b""
-        if self._is_chunked and not self._left:
-            self._begin_chunk()
-            if self._is_ended:
-                return b""
+        if self._is_chunked and not self._left and not self._has_next_chunk():
+            return b""
         if not (self._is_chunked or self._is_counted):
             return self._incoming.some()
         data = self._incoming.some(self._left)
@@ -137,13 +135,14 @@ class AnswerReader:
         """Whether `read` has something without receiving."""
         return self._is_ended or self._incoming.is_more()
 
-    def _begin_chunk(self) -> None:
+    def _has_next_chunk(self) -> bool:
         if self._is_break_due:
             if self._incoming.line():
                 raise HttpWrong("a chunk is not as long as its size")
             self._is_break_due = False
         self._left = _chunk_size(self._incoming.line())
         self._is_ended = not self._left
+        return not self._is_ended
 
 
 def _head(incoming: "_Incoming") -> tuple[int, str, dict[str, str]]:

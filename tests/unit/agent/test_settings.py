@@ -22,7 +22,16 @@ def test_flag_wins_over_environment_and_environment_over_default() -> None:
         "host.example",
     )
 
-    assert (told.core.calls_max, told.measure_s, told.runtime) == (3, 60, "lxd")
+    assert (told.core.calls_max, told.measure_s) == (3, 60)
+    assert told.sockets == {"lxd": "/var/lib/lxd/unix.socket"}
+
+
+def test_each_runtime_has_its_usual_socket_unless_told_otherwise() -> None:
+    usual = read_settings((*NEEDED, "--runtime", "docker"), {}, "host")
+    told = read_settings((*NEEDED, "--runtime", "docker", "--socket", "/run/d.sock"), {}, "host")
+
+    assert usual.sockets == {"docker": "/run/docker.sock"}
+    assert told.sockets == {"docker": "/run/d.sock"}
 
 
 def test_name_is_the_hosts_first_word_when_none_is_given() -> None:
@@ -49,7 +58,7 @@ def test_every_setting_can_be_given_by_environment() -> None:
         ((*NEEDED, "--calls-max", "many"), {}, "whole number from 1"),
         ((*NEEDED, "--calls-max", "0"), {}, "whole number from 1"),
         ((*NEEDED, "--server", "x"), {}, "given twice"),
-        ((*NEEDED, "--runtime", "podman"), {}, "is not one of lxd"),
+        ((*NEEDED, "--runtime", "podman"), {}, "is not one of lxd, docker"),
         ((*NEEDED, "--capacity", "cpu"), {}, "name=value"),
         ((*NEEDED, "--capacity", "ram=3"), {}, "--capacity.ram: is not a resource"),
         ((*NEEDED, "--name", "not_a_name"), {}, "cannot be a name"),

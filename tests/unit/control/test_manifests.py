@@ -40,7 +40,7 @@ WRONG: list[tuple[object, str, str]] = [
     ({**DEPLOYMENT, "min_available": 4}, "d.min_available: 4 cannot stay ready", "at most 2"),
     ({**DEPLOYMENT, "min_availble": 1}, "d.min_availble: is not a field", "min_available"),
     ({**REMOTE, "server": "http://images.example"}, "d.server: must be a URL", ""),
-    ({**REMOTE, "protocol": "ftp"}, "d.protocol: is either daemon or simplestreams", ""),
+    ({**REMOTE, "protocol": "ftp"}, "d.protocol: is daemon, simplestreams or registry", ""),
     ({**REMOTE, "certificate": 1}, "d.certificate: must be a certificate in PEM", ""),
     ({"kind": "Image", "name": "i"}, "d: name either an alias or a fingerprint", ""),
     ({"kind": "Image", "name": "i", "alias": "a", "fingerprint": "f" * 64}, "d: name either", ""),

@@ -18,7 +18,9 @@ from pathfinder.runtimes.http import (
     HttpPool,
     Request,
     UnixEndpoint,
+    open_stream,
 )
+from pathfinder.wire.http1 import HttpWrong
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -186,3 +188,43 @@ def test_request_waits_for_a_free_connection_within_its_bound(tmp_path: Path) ->
 def lost(pool: HttpPool) -> None:
     with pytest.raises(AnswerLost):
         pool.request(Request("POST", "/"))
+
+
+def test_stream_is_read_as_it_comes_and_ends(daemons: DaemonMaker) -> None:
+    daemon = daemons([CHUNKED])
+
+    with closing(open_stream(daemon.endpoint, Request("GET", "/"))) as stream:
+        read = [stream.receive(10), stream.receive(10), stream.receive(10)]
+
+    assert read == [b"abc", b"de", b""]
+
+
+def test_stream_that_says_nothing_gives_none(daemons: DaemonMaker) -> None:
+    daemon = daemons([CHUNKED.partition(b"3\r\n")[0], b""])
+
+    with closing(open_stream(daemon.endpoint, Request("GET", "/"))) as stream:
+        assert stream.receive(0) is None
+
+
+def test_stream_that_breaks_before_its_head_is_lost(daemons: DaemonMaker) -> None:
+    daemon = daemons([HANG_UP])
+
+    with pytest.raises(AnswerLost):
+        open_stream(daemon.endpoint, Request("GET", "/"))
+
+
+def test_stream_to_nobody_cannot_connect(tmp_path: Path) -> None:
+    with pytest.raises(CannotConnect):
+        open_stream(UnixEndpoint(str(tmp_path / "nobody")), Request("GET", "/"))
+
+
+def test_closing_a_stream_wakes_who_reads_it(daemons: DaemonMaker) -> None:
+    daemon = daemons([CHUNKED.partition(b"3\r\n")[0], b""])
+    stream = open_stream(daemon.endpoint, Request("GET", "/"))
+    timer = threading.Timer(0.05, stream.close)
+    timer.start()
+
+    with pytest.raises((OSError, HttpWrong)):
+        stream.receive(30)
+
+    timer.join()

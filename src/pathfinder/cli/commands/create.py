@@ -103,7 +103,11 @@ def image(session: Session, /, name: str, *, image_kind: str | None, **fields: s
 @command.command("remote")
 @click.argument("name")
 @click.option("--url", required=True, help="https://HOST[:PORT] of the image server.")
-@click.option("--protocol", type=click.Choice(["daemon", "simplestreams", "registry"]), default="simplestreams")
+@click.option(
+    "--protocol",
+    type=click.Choice(["daemon", "simplestreams", "registry"]),
+    default="simplestreams",
+)
 @click.option("--certificate-file", metavar="FILE", help="The server's certificate, when pinned.")
 @with_session
 def remote(

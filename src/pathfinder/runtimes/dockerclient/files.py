@@ -54,9 +54,10 @@ def read_file(
     client: DockerClient, name: str, path: str, *, bytes_max: int = FILE_BYTES_MAX
 ) -> File:
     """One regular file, links followed; NotFound without it, Answered for a directory."""
+    archive_bytes_max = bytes_max + 8 * BLOCK
     for _ in range(LINKS_MAX):
         where = container_path(name, "archive", path=path)
-        request = Request("GET", where, timeout_s=FILE_S_MAX, answer_bytes_max=bytes_max + 8 * BLOCK)
+        request = Request("GET", where, None, {}, FILE_S_MAX, archive_bytes_max)
         entry = first_entry(client.raw(request).body)
         if entry.kind in REGULAR:
             return File(content=entry.content, mode=entry.mode, uid=entry.uid, gid=entry.gid)

@@ -94,7 +94,7 @@ def _transfer(client: DockerClient, request: Request, timeout_s: float) -> None:
             if "error" in document:
                 raise TransferFailed(str(document["error"]))
     except (OSError, HttpWrong) as error:
-        raise OutcomeOpen(f"{request.path}: {error or type(error).__name__}") from error
+        raise OutcomeOpen(f"{request.path}: {str(error) or type(error).__name__}") from error
     finally:
         stream.close()
 

@@ -1,0 +1,80 @@
+"""Wishes and the bodies that Docker must be sent: asserted as data, then against a daemon."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pathfinder.model.definitions import ContainerSpec, ImageSource
+from pathfinder.model.resources import Resources
+from pathfinder.runtimes.port import Labels, Wish
+
+NAME: Final = "case-01"
+BUSYBOX: Final = ImageSource(alias="busybox")
+LABELS: Final = Labels(cluster="cases", slot=NAME, generation=12, digest="00ff00ff00ff00ff")
+LABEL_DOCUMENT: Final = {
+    "pathfinder.cluster": "cases",
+    "pathfinder.slot": NAME,
+    "pathfinder.generation": "12",
+    "pathfinder.digest": "00ff00ff00ff00ff",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A spec, and where its request differs from the plainest one."""
+
+    what: str
+    spec: ContainerSpec
+    config: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(name=NAME, labels=LABELS, spec=self.spec)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "Hostname": NAME,
+            "Image": "busybox",
+            "Labels": LABEL_DOCUMENT,
+            "Env": [],
+            **self.config,
+            "HostConfig": {
+                "RestartPolicy": {"Name": "no"},
+                "NetworkMode": "default",
+                **self.host,
+            },
+        }
+
+
+def limits(what: str, resources: Resources, **host: Any) -> Case:
+    spec = ContainerSpec(kind="application", image=BUSYBOX, resources=resources)
+    return Case(what=what, spec=spec, host=host)
+
+
+ODD: Final = 'é "$(id)" \\ = #x; `b`'
+CASES: Final = (
+    limits("no limits", Resources()),
+    limits("whole cores", Resources(cpu_millis=2000), NanoCpus=2_000_000_000),
+    limits("an odd share", Resources(cpu_millis=125), NanoCpus=125_000_000),
+    limits("memory", Resources(memory_mib=64), Memory=64 << 20),
+    limits("processes", Resources(processes=40), PidsLimit=40),
+    limits("disk where it cannot be held", Resources(disk_mib=100)),
+    Case(
+        what="no network",
+        spec=ContainerSpec(kind="application", image=BUSYBOX, network="none"),
+        host={"NetworkMode": "none"},
+    ),
+    Case(
+        what="environment",
+        spec=ContainerSpec(
+            kind="application", image=BUSYBOX, environment={"PLAIN": "a", "ODD": ODD}
+        ),
+        config={"Env": ["PLAIN=a", f"ODD={ODD}"]},
+    ),
+    Case(
+        what="command",
+        spec=ContainerSpec(kind="application", image=BUSYBOX, command=("sleep", "1000")),
+        config={"Cmd": ["sleep", "1000"]},
+    ),
+)
