@@ -393,12 +393,15 @@ def test_note_is_told_with_the_instance_and_survives_a_restart(runtime: Runtime)
     assert instance.labels == labels()
 
 
+@pytest.mark.system
+@pytest.mark.slow
 def test_note_is_refused_where_the_daemon_cannot_keep_one(docker: PrivateDocker) -> None:
     runtime = docker_case(docker).runtime
     running(runtime)
 
     with pytest.raises(Refused):
         runtime.set_note(NAME, "ours")
+    runtime.close()
     docker.remove_containers()
 
 
