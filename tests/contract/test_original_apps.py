@@ -253,3 +253,76 @@ def test_mruby_pfi_lists_creates_reschedules_and_deletes() -> None:
         assert person.delete("web").data["status"] == "SCHEDULE_DELETION"
         node.mark("deleted", "web")
         assert person.containers().items == []
+
+
+def wanted(name: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "cluster_name": "default",
+        "name": name,
+        "desired_num_replicas": 2,
+        "min_available_replicas": 1,
+        "definition": container_definition("consul", {"of": name}),
+        **fields,
+    }
+
+
+def test_batch_makes_deployments_and_answers_nothing() -> None:
+    with original_server(Put(REMOTE)) as server:
+        barito = Barito(server.port, APP)
+        answer = barito.batch([wanted("consul"), wanted("kafka", desired_num_replicas=3)])
+        shown = barito.deployment_containers("kafka").document["containers"]
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert [each["hostname"] for each in shown] == ["kafka-01", "kafka-02", "kafka-03"]
+    assert shown[0]["bootstrappers"][0]["bootstrap_attributes"] == {"of": "kafka"}
+
+
+def test_batch_changes_what_it_says_and_leaves_the_rest() -> None:
+    with original_server(Put(REMOTE)) as server:
+        barito = Barito(server.port, APP)
+        barito.batch([wanted("consul")])
+        again = {"cluster_name": "default", "name": "consul", "desired_num_replicas": "4"}
+
+        assert barito.batch([again]).status == 204
+        view = server.api().get("/api/v3/clusters/default/deployments/consul")
+        assert (view["replicas"], view["min_available"]) == (4, 1)
+        assert view["spec"]["image"]["alias"] == "consul"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"name": "-bad"}, 406),
+        ({"name": None}, 406),
+        ({"desired_num_replicas": 100}, 406),
+        ({"desired_num_replicas": -1}, 406),
+        ({"desired_num_replicas": "many"}, 406),
+        ({"definition": {}}, 406),
+        ({"definition": {"source": {"alias": "a", "remote": {"name": "nowhere"}}}}, 406),
+        ({"cluster_name": "nowhere"}, 404),
+    ],
+)
+def test_batch_is_all_or_none(fields: dict[str, Any], status: int) -> None:
+    with original_server(Put(REMOTE)) as server:
+        barito = Barito(server.port, APP)
+
+        assert barito.batch([wanted("good"), {**wanted("other"), **fields}]).status == status
+        assert barito.deployment_containers("good").status == 404
+
+
+@pytest.mark.parametrize("given", [None, "x", [1], {"a": 1}])
+def test_batch_without_deployments_is_refused(given: object) -> None:
+    with original_server() as server:
+        body = {"deployments": given}
+        answer = Barito(server.port, APP).request("POST", "deployments/batch", body, query={})
+
+        assert answer.status == 406
+
+
+def test_more_than_there_are_need_not_stay_available() -> None:
+    with original_server(Put(REMOTE)) as server:
+        barito = Barito(server.port, APP)
+
+        assert barito.batch([wanted("web", min_available_replicas=5)]).status == 204
+        assert barito.batch([wanted("web", desired_num_replicas=0)]).status == 204
+        assert barito.deployment_containers("web").document == {"containers": []}

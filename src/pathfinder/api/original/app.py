@@ -11,7 +11,7 @@ from typing import Any, Final
 from litestar.types import Receive, Scope, Send
 
 from pathfinder.api.answers import found_bug
-from pathfinder.api.original import apps, envelope, nodes
+from pathfinder.api.original import apps, deployments, envelope, nodes
 from pathfinder.api.original.asking import AppAsk, Ask, NodeAsk, as_app, as_node
 from pathfinder.api.original.envelope import Answer
 from pathfinder.api.original.parameters import merged
@@ -91,7 +91,8 @@ ROUTES: Final[tuple[tuple[str, str, str, Route], ...]] = (
     ("POST", "v1 v2", f"{CONTAINER}/reschedule", _app(apps.reschedule)),
     ("POST", "v2", f"{CONTAINER}/rebootstrap", _app(apps.rebootstrap)),
     ("PATCH", "v2", f"{CONTAINER}/update", _app(apps.update)),
-    ("GET", "v2", "ext_app/deployments/:name/containers", _app(apps.deployment_containers)),
+    ("POST", "v2", "ext_app/deployments/batch", _app(deployments.batch)),
+    ("GET", "v2", "ext_app/deployments/:name/containers", _app(deployments.containers)),
 )
 
 

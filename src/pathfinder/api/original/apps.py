@@ -9,9 +9,10 @@ from pathfinder.api.original import definitions, envelope, objects
 from pathfinder.api.original.asking import AppAsk, find_container
 from pathfinder.api.original.envelope import Answer, Invalid
 from pathfinder.api.original.parameters import Bag, part, text
+from pathfinder.api.original.remotes import settle_remote
 from pathfinder.control.commands import Delete, Put, Rebootstrap, Redefine, Reschedule
 from pathfinder.control.controller import Controller
-from pathfinder.control.objects import Cluster, Container, Deployment, Node, Remote
+from pathfinder.control.objects import Cluster, Container, Node
 from pathfinder.control.state import State
 from pathfinder.model.names import HOSTNAME
 from pathfinder.model.phases import Phase
@@ -72,7 +73,7 @@ async def create_container(ask: AppAsk) -> Answer:
     is_v1 = ask.version == "1.0"
     spec = definitions.from_v1(given) if is_v1 else definitions.from_v2(given)
     if not is_v1:
-        await _remote(ask, cluster, spec, part(part(given, "source"), "remote"))
+        await settle_remote(ask, cluster, spec, part(part(given, "source"), "remote"))
     document = {"kind": "Container", "cluster": cluster.name, "name": name, "spec": spec}
     await ask.run(Put(document, new=True))
     return await _answer(ask, cluster, name)
@@ -112,35 +113,13 @@ async def update(ask: AppAsk) -> Answer:
     container = await _find(ask, cluster)
     given: Bag = {"container_type": container.spec.type, **ask.bag}
     spec = definitions.from_v2(given)
-    await _remote(ask, cluster, spec, part(part(given, "source"), "remote"))
+    await settle_remote(ask, cluster, spec, part(part(given, "source"), "remote"))
     if "bootstrappers" not in ask.bag:
         del spec["bootstrap"]
     kept = container.spec.document()
     kept.pop(definitions.KEPT, None)
     await ask.run(Redefine(cluster.name, ask.hostname, {**kept, **spec}))
     return await _answer(ask, cluster, ask.hostname)
-
-
-async def deployment_containers(ask: AppAsk) -> Answer:
-    """The replicas of a deployment; without a cluster's name, of the first that has its name."""
-    name = ask.text("name")
-    cluster = (await ask.scope("read")).name if ask.text("cluster_name") else ""
-
-    def listed(controller: Controller, _: int) -> Answer:
-        state = controller.state
-        keys = sorted(
-            found.key
-            for found in state.all(Deployment)
-            if found.name == name
-            and (found.cluster == cluster if cluster else ask.caller.sees(found.cluster))
-        )
-        if not keys:
-            raise envelope.missing("Deployment", name)
-        show = _shower(ask, state)
-        return envelope.bare({"containers": [show(each) for each in state.replicas(keys[0])]})
-
-    ask.caller.require("read", cluster or next(iter(ask.caller.clusters), ""))
-    return await ask.look(listed)
 
 
 async def _find(ask: AppAsk, cluster: Cluster) -> Container:
@@ -159,35 +138,6 @@ async def _answer(
         return ask.data(_shower(ask, controller.state)(found))
 
     return await ask.look(one)
-
-
-async def _remote(ask: AppAsk, cluster: Cluster, spec: dict[str, Any], given: Bag) -> None:
-    """Resolve the remote that a source names; one that it describes is made when it is new.
-
-    What is there already is not changed by it: that is an administrator's, since others use it.
-    """
-    name = spec["image"].get("remote", "")
-    if not name:
-        return
-    document = definitions.remote_document(cluster.name, given)
-    found = await ask.look(lambda c, _: remote_named(c.state, cluster.name, name))
-    if found is None and document is not None:
-        await ask.run(Put(document, new=True))
-    elif found is None:
-        raise Invalid("Source", ("remote", f"there is no remote {name!r} in this cluster"))
-    else:
-        spec["image"]["remote"] = found.name
-
-
-def remote_named(state: State, cluster: str, name: str) -> Remote | None:
-    """A remote by its name, or by the one that it had before it was imported."""
-    found = state.get(Remote, f"{cluster}/{name}")
-    if found is not None:
-        return found
-    for remote in state.all(Remote):
-        if remote.cluster == cluster and remote.extra.get("original_name") == name:
-            return remote
-    return None
 
 
 def _shower(ask: AppAsk, state: State) -> Callable[[Container], dict[str, Any]]:
