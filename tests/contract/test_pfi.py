@@ -310,6 +310,28 @@ def test_a_new_secret_stands_alone_on_standard_output(call: Call) -> None:
     assert "token t1 for ci: app" in ended.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("busybox",), ("-i", "busybox"), ("--image", "busybox"), ("busybox", "--", "sleep", "60")],
+)
+def test_image_may_be_said_as_the_original_has_it(
+    api: StubApi, call: Call, words: tuple[str, ...]
+) -> None:
+    ended = call("create", "container", "web", *words)
+
+    assert ended.code == 0, ended.err
+    (document,) = api.requests_to("/apply")[0].body["documents"]
+    assert document["spec"]["image"] == "busybox"
+    assert document["spec"].get("command", []) == list(words[2:] if "--" in words else ())
+
+
+def test_container_without_an_image_is_refused_with_the_way_out(call: Call) -> None:
+    ended = call("create", "container", "web")
+
+    assert ended.code == 2
+    assert "pfi create container NAME IMAGE" in ended.err
+
+
 def test_a_created_container_is_made_of_its_options(api: StubApi, call: Call) -> None:
     options = ["--image", "busybox", "--memory", "64MiB", "--cpu", "0.5", "-e", "A=b=c"]
 

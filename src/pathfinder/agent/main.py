@@ -16,8 +16,9 @@ from pathfinder.agent.log import say
 from pathfinder.agent.loop import Loop, Outside, follow_signals
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Credentials, Joining, Membership
+from pathfinder.agent.original import without_effect
 from pathfinder.agent.server import Server, ServerEndpoint, address_of
-from pathfinder.agent.settings import VERSION, AgentSettings, help_text, read_settings
+from pathfinder.agent.settings import SETTINGS, VERSION, AgentSettings, help_text, read_settings
 from pathfinder.agent.streams import Streams
 from pathfinder.agent.workers import STACK_BYTES, Observer, follow_changes, spawn
 from pathfinder.model.errors import Malformed, PathfinderError
@@ -119,6 +120,9 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
     core = AgentCore(settings.cluster, settings.node, checkpoint_file.load(), settings.core)
     loop = Loop(core, inbox, outside, checkpoint_file, now_ms)
+    ignored = without_effect(os.environ, [setting.name for setting in SETTINGS])
+    if ignored:
+        say("original_variables_without_effect", names=",".join(ignored))
     say("agent_started", cluster=identity.cluster, node=identity.node, server=settings.server)
     spawn("changes", lambda: follow_changes(runtime, inbox, stopping))
     spawn("observer", lambda: observer.run(inbox, stopping, lambda: loop.running))
@@ -141,7 +145,8 @@ def _identity(settings: AgentSettings, credentials: Credentials) -> Identity:
 def _credentials(settings: AgentSettings) -> Credentials:
     return Credentials(
         join_token=_secret(settings.join_token_file, "--join-token-file"),
-        cluster_password=_secret(settings.cluster_password_file, "--cluster-password-file"),
+        cluster_password=settings.cluster_password
+        or _secret(settings.cluster_password_file, "--cluster-password-file"),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pathfinder.agent import original
 from pathfinder.agent.core import CoreSettings
 from pathfinder.model import names, selectors
 from pathfinder.model.definitions import resources_from
@@ -69,6 +70,7 @@ class AgentSettings:
     cluster: str
     join_token_file: str
     cluster_password_file: str
+    cluster_password: str  # told by the original's variable, in place of a file
     ca_file: str
     node: str
     labels: Mapping[str, str]
@@ -85,17 +87,20 @@ def read_settings(
     """The settings by flags, then environment, then defaults; Malformed with the next step."""
     _refuse_unknown(environment)
     given = _flags(arguments)
+    environment = original.translated(environment, [setting.name for setting in SETTINGS])
     told = {s.flag: given.get(s.flag, environment.get(s.name, "")) or s.default for s in SETTINGS}
     for flag in ("--server", "--cluster"):
         if not told[flag]:
             raise Malformed(f"{flag} is missing", hint="pathfinder-agent --help")
     if told["--join-token-file"] and told["--cluster-password-file"]:
         raise Malformed("give --join-token-file or --cluster-password-file, not both")
+    by_file = told["--join-token-file"] or told["--cluster-password-file"]
     return AgentSettings(
         server=told["--server"],
         cluster=names.name(told["--cluster"], "--cluster"),
         join_token_file=told["--join-token-file"],
         cluster_password_file=told["--cluster-password-file"],
+        cluster_password=environment.get(original.PASSWORD, "") if not by_file else "",
         ca_file=told["--ca-file"],
         node=names.hostname(told["--name"] or hostname.partition(".")[0], "--name"),
         labels=selectors.labels(_pairs(told["--labels"], "--labels"), "--labels"),
@@ -122,6 +127,11 @@ def help_text() -> str:
     for setting in SETTINGS:
         default = f" [{setting.default}]" if setting.default else ""
         lines += [f"  {setting.flag}, {setting.name}{default}", f"      {setting.help}"]
+    lines += [
+        "",
+        "  The original agent's variables are read too: PF_SERVER_ADDR, PF_CLUSTER_PASSWORD,",
+    ]
+    lines += ["  LXD_SOCKET_PATH, BOOTSTRAP_...; those above win."]
     return "\n".join([*lines, "", "  --help, --version", ""])
 
 

@@ -24,19 +24,30 @@ Context = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All contexts. `current`: the one that is used when no other is named."""
+    """All contexts. `current`: the one that is used when no other is named.
+
+    `profiles` are those of the original's command lines: read like contexts of lower rank, and
+    never written.
+    """
 
     current: str = FIRST_CONTEXT
     contexts: Mapping[str, Context] = field(default_factory=dict)
+    profiles: Mapping[str, Context] = field(default_factory=dict)
+
+    @property
+    def everything(self) -> Mapping[str, Context]:
+        """Contexts and, under other names, profiles."""
+        return {**self.profiles, **self.contexts}
 
     def context(self, name: str | None) -> Context:
         """The context with this name, or the current one; Misused when a named one is missing."""
+        everything = self.everything
         if name is None:
-            return self.contexts.get(self.current, {})
-        if name not in self.contexts:
-            known = ", ".join(sorted(self.contexts)) or "none yet"
+            return everything.get(self.current, {})
+        if name not in everything:
+            known = ", ".join(sorted(everything)) or "none yet"
             raise Misused(f"there is no context {name!r}", hint=f"contexts are: {known}")
-        return self.contexts[name]
+        return everything[name]
 
     def with_fields(self, name: str | None, fields: Mapping[str, str]) -> "Config":
         """A copy with these fields set in one context ("" takes one away); it becomes current."""
@@ -46,7 +57,7 @@ class Config:
                 near = nearest(key, FIELDS)
                 hint = f"did you mean {near}?" if near else f"settings are {', '.join(FIELDS)}"
                 raise Misused(f"{key!r} is not a setting", hint=hint)
-        together = {**self.contexts.get(name, {}), **fields}
+        together = {**self.everything.get(name, {}), **fields}
         if fields.get("token"):
             together.pop("token_file", None)
         kept = {key: value for key, value in together.items() if value}

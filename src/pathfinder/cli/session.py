@@ -75,8 +75,9 @@ class Session:
         """All contexts."""
         if self._config is None:
             from pathfinder.cli.config import read_config
+            from pathfinder.cli.profiles import with_profiles
 
-            self._config = read_config(self.config_path)
+            self._config = with_profiles(read_config(self.config_path), self._environ)
         return self._config
 
     @property

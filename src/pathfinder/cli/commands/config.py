@@ -61,7 +61,7 @@ def show(session: Session) -> None:
     from pathfinder.cli.text import aligned
 
     config = session.config
-    contexts = {name: _shown(fields) for name, fields in config.contexts.items()}
+    contexts = {name: _shown(fields) for name, fields in config.everything.items()}
     if session.is_for_programs:
         print_document(session, {"current": config.current, "contexts": contexts})
         return
@@ -69,6 +69,7 @@ def show(session: Session) -> None:
         say(session, f"nothing is set in {session.config_path}")
     for name, fields in contexts.items():
         mark = " (current)" if name == config.current else ""
+        mark += "" if name in config.contexts else " (profile of the original's pfi)"
         rows = [[f"{key}:", value] for key, value in fields.items()]
         say(session, f"{name}{mark}", *(aligned(rows, indent="  ") if rows else ()))
 

@@ -20,7 +20,7 @@ def workload_options(function: Any) -> Any:
     """The options that say what a container is made of."""
     for option in reversed(
         (
-            click.option("--image", required=True, help="alias, remote:alias, or a fingerprint."),
+            click.option("-i", "--image", help="alias, remote:alias, or a fingerprint."),
             click.option(
                 "--type",
                 "type_",
@@ -39,7 +39,7 @@ def workload_options(function: Any) -> Any:
             click.option("--no-network", is_flag=True, help="Without a network."),
             click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
             click.option("--wait", is_flag=True, help="Wait until it is ready."),
-            click.argument("command_words", metavar="[-- COMMAND...]", nargs=-1),
+            click.argument("command_words", metavar="[IMAGE] [-- COMMAND...]", nargs=-1),
         )
     ):
         function = option(function)
@@ -51,7 +51,7 @@ def workload_options(function: Any) -> Any:
 @workload_options
 @with_session
 def container(session: Session, /, name: str, **options: Any) -> None:
-    """Create a single container: pfi create container web --image busybox."""
+    """Create a single container: pfi create container web busybox."""
     _create(session, {"kind": "Container", "name": name}, options)
 
 
@@ -179,7 +179,14 @@ def join_token(session: Session, node: str, ttl_s: int) -> None:
 
 
 def _create(session: Session, document: dict[str, Any], options: dict[str, Any]) -> None:
-    spec: dict[str, Any] = {"image": options["image"]}
+    image, command_words = options["image"], list(options["command_words"])
+    if not image and command_words:
+        image = command_words.pop(0)
+    if not image:
+        from pathfinder.cli.errors import Misused
+
+        raise Misused("no image is named", hint=f"pfi create {document['kind'].lower()} NAME IMAGE")
+    spec: dict[str, Any] = {"image": image}
     amounts = {key: options[key] for key in ("cpu", "memory", "disk", "processes") if options[key]}
     if options["type_"]:
         spec["type"] = options["type_"]
@@ -191,8 +198,8 @@ def _create(session: Session, document: dict[str, Any], options: dict[str, Any])
         spec["constraints"] = list(options["constraint"])
     if options["no_network"]:
         spec["network"] = "none"
-    if options["command_words"]:
-        spec["command"] = list(options["command_words"])
+    if command_words:
+        spec["command"] = command_words
     if options["label"]:
         document["labels"] = dict(_pair(text, "--label") for text in options["label"])
     _apply_new(
