@@ -19,7 +19,7 @@ def test_variables_of_the_go_agent_are_enough() -> None:
 
     assert (told.server, told.cluster) == ("http://10.0.0.1:3000", "barito")
     assert told.cluster_password == "open sesame"
-    assert told.socket == "/var/snap/lxd/common/lxd/unix.socket"
+    assert told.sockets["lxd"] == "/var/snap/lxd/common/lxd/unix.socket"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_our_own_names_win() -> None:
     told = read_settings(("--cluster", "east", "--join-token-file", "token"), environment, "host")
 
     assert (told.server, told.cluster) == ("https://new:8480", "east")
-    assert told.socket == "/run/lxd.socket"
+    assert told.sockets["lxd"] == "/run/lxd.socket"
     assert told.cluster_password == ""
 
 
