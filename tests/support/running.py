@@ -26,6 +26,7 @@ from pathfinder.server.initialise import Foundation
 from pathfinder.server.journal import Retention
 from pathfinder.server.serving import Http, Listening, bind
 from pathfinder.store.port import Store
+from pathfinder.webui.pages import WebUi
 from pathfinder.wire.codec import decode, encode
 from pathfinder.wire.messages import (
     Assignment,
@@ -259,7 +260,7 @@ def running_server(
         await server.begin()
         http = Http(
             uvicorn.Config(
-                Application(server),
+                WebUi(Application(server)),
                 loop="none",
                 http=Protocol,
                 ws="websockets-sansio",

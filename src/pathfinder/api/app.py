@@ -27,6 +27,7 @@ ROUTES: Final[tuple[Any, ...]] = (
     *terminals.ROUTES,
     *conversation.ROUTES,
 )
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
 class Application:
@@ -49,7 +50,18 @@ class Application:
         elif raw["path"].startswith(PREFIXES) and raw["type"] == "http":
             await self._original(scope, receive, send)
         else:
-            await self._framework(scope, receive, send)
+            await self._framework(scope, receive, _unsniffed(send))
+
+
+def _unsniffed(send: Send) -> Send:
+    """`send` whose answers are what they say they are: a log is no page, whatever it holds."""
+
+    async def saying_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], NOSNIFF]
+        await send(message)
+
+    return saying_send
 
 
 def _logged(scope: Scope, send: Send) -> Send:

@@ -1,5 +1,6 @@
 """The route for events: a list of what happened, or a stream of what happens."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final, cast
@@ -11,13 +12,14 @@ from litestar.response import Stream
 
 from pathfinder.api.answers import encoded
 from pathfinder.api.asking import AnyRequest, FromAsking, credential
-from pathfinder.api.port import Backend, Following
+from pathfinder.api.port import Backend, Following, Query
 from pathfinder.control import queries
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import Event
-from pathfinder.model.errors import Malformed, Unauthorized
+from pathfinder.model.errors import Malformed, PathfinderError
 
 HEARTBEAT_S: Final = 15.0
+MEASURED_S: Final = 5.0  # a silent node is suspect after 6.5 s
 EVENTS_DEFAULT: Final = 200
 EVENTS_MAX: Final = 5_000
 WHOLE_REVISION: Final = 1 << 62
@@ -42,6 +44,12 @@ LastEventId = Annotated[
     ),
 ]
 Follow = Annotated[bool, QueryParameter(description="A stream of server-sent events.")]
+Measurements = Annotated[
+    bool,
+    QueryParameter(
+        description="With a stream: what the nodes use as well, each 5 s, as the event `measured`."
+    ),
+]
 Limit = Annotated[
     int, QueryParameter(ge=1, le=EVENTS_MAX, description="How many at most, in a list.")
 ]
@@ -60,6 +68,7 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     kind: Word = "",
     name: Word = "",
     follow: Follow = False,
+    measurements: Measurements = False,
 ) -> Response[queries.EventPage]:
     """What happened, newest last: with `since` the first after it, without it the last.
 
@@ -78,25 +87,44 @@ async def list_events(  # noqa: PLR0913 - each is a filter of the list
     following = await asking.backend.follow(
         wants, lambda c, _: queries.events_after(c, place, wants) if place else []
     )
-    return _stream(asking.backend, following, credential(request))
+    look = _measured(caller, cluster) if measurements else None
+    return _stream(_lines(asking.backend, following, credential(request), look))
 
 
-def _stream(backend: Backend, following: Following, credential: str) -> Response[queries.EventPage]:
+def _measured(caller: Principal, cluster: str) -> Query[tuple[queries.Measured, ...]]:
+    return lambda controller, now_ms: queries.measured(controller, caller, cluster, now_ms)
+
+
+def _stream(lines: AsyncIterator[bytes]) -> Response[queries.EventPage]:
     """A stream in the place of a page, as the document says."""
     made: Any = Stream(
-        _lines(backend, following, credential),
+        lines,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
     return cast("Response[queries.EventPage]", made)
 
 
-async def _lines(backend: Backend, following: Following, credential: str) -> AsyncIterator[bytes]:
+async def _lines(
+    backend: Backend,
+    following: Following,
+    credential: str,
+    measured: Query[tuple[queries.Measured, ...]] | None,
+) -> AsyncIterator[bytes]:
     """Events as text; ends when the server stops, the credential does, or the reader is slow."""
+    clock = asyncio.get_running_loop().time
+    measured_at_s = clock()
     try:
         yield b": events\n\n"
         while True:
-            events = await following.take(HEARTBEAT_S)
+            wait_s_max = HEARTBEAT_S
+            if measured is not None:
+                if clock() >= measured_at_s:
+                    measured_at_s = clock() + MEASURED_S
+                    found = msgspec.json.encode(await backend.look(measured))
+                    yield b"event: measured\ndata: " + found + b"\n\n"
+                wait_s_max = max(0.0, measured_at_s - clock())
+            events = await following.take(wait_s_max)
             backend.authenticate(credential)
             if events:
                 yield b"".join(_lines_of(event) for event in events)
@@ -105,7 +133,7 @@ async def _lines(backend: Backend, following: Following, credential: str) -> Asy
                 return
             else:
                 yield b": still here\n\n"
-    except Unauthorized as over:
+    except PathfinderError as over:
         yield f": {over.message}\n\n".encode()
     finally:
         backend.leave(following)

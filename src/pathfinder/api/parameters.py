@@ -58,6 +58,13 @@ OfDeployment = Annotated[
 InPhase = Annotated[
     str, QueryParameter(max_length=NAME_LENGTH_MAX, description="Only containers in this phase.")
 ]
+WithText = Annotated[
+    str,
+    QueryParameter(max_length=NAME_LENGTH_MAX, description="Only containers named like this."),
+]
+IfReady = Annotated[
+    bool | None, QueryParameter(description="Only containers that are ready, or that are not.")
+]
 LIMIT_DEFAULT = ITEMS_DEFAULT
 
 

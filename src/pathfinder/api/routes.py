@@ -203,15 +203,15 @@ async def list_containers(  # noqa: PLR0913 - each is a filter of the list
     node: given.OnNode = "",
     deployment: given.OfDeployment = "",
     phase: given.InPhase = "",
+    text: given.WithText = "",
+    ready: given.IfReady = None,
 ) -> Response[queries.ContainerPage]:
     """Containers of a cluster."""
     window = given.window(after, limit, selector)
+    sought = queries.Sought(node=node, deployment=deployment, phase=phase, text=text, ready=ready)
     return encoded(
         await asking.look(
-            lambda c, _: queries.containers(
-                c, cluster, window, node=node, deployment=deployment, phase=phase
-            ),
-            cluster=cluster,
+            lambda c, _: queries.containers(c, cluster, window, sought), cluster=cluster
         )
     )
 

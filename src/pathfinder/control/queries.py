@@ -1,6 +1,7 @@
 """Questions about the state: pages of things, single things, events. Pure; they change nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from pathfinder.control import views
 from pathfinder.control.access import Principal
 from pathfinder.control.controller import Controller
-from pathfinder.control.life import NodeStatus
+from pathfinder.control.life import Life, NodeStatus
 from pathfinder.control.objects import (
     Cluster,
     Container,
@@ -21,9 +22,11 @@ from pathfinder.control.objects import (
     Token,
     User,
 )
+from pathfinder.control.settling import is_ready
 from pathfinder.control.state import State
 from pathfinder.model.errors import NotFound, NotLeading
 from pathfinder.model.selectors import Requirement
+from pathfinder.wire.messages import Measurements
 
 T = TypeVar("T", bound=Thing)
 ITEMS_DEFAULT: Final = 500
@@ -83,6 +86,16 @@ class UserPage(Page, frozen=True, kw_only=True, gc=False):
     """Users."""
 
     items: tuple[views.UserView, ...]
+
+
+class Measured(views.View, frozen=True, kw_only=True, gc=False):
+    """What changes of a node without an event: its status, and what it uses."""
+
+    cluster: str
+    name: str
+    status: str
+    heard_ms_ago: int | None
+    usage: Measurements | None
 
 
 class EventView(views.View, frozen=True, kw_only=True, gc=False):
@@ -169,6 +182,27 @@ def nodes(controller: Controller, cluster: str, window: Window, uptime_ms: int) 
     )
 
 
+def measured(
+    controller: Controller, principal: Principal, cluster: str, uptime_ms: int
+) -> tuple[Measured, ...]:
+    """What the nodes use that the principal may see; of one cluster when it is given."""
+    views_of_nodes = (
+        views.node_view(controller.state, controller.life, node, uptime_ms)
+        for node in controller.state.all(Node)
+        if principal.sees(node.cluster) and (not cluster or node.cluster == cluster)
+    )
+    return tuple(
+        Measured(
+            cluster=view.cluster,
+            name=view.name,
+            status=view.status,
+            heard_ms_ago=view.heard_ms_ago,
+            usage=replace(view.usage, containers=()) if view.usage else None,
+        )
+        for view in views_of_nodes
+    )
+
+
 def deployments(controller: Controller, cluster: str, window: Window) -> DeploymentPage:
     """Deployments of a cluster; NotFound without it."""
     state, life = controller.state, controller.life
@@ -180,29 +214,41 @@ def deployments(controller: Controller, cluster: str, window: Window) -> Deploym
     )
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which containers: all that everything given is true of. text: part of the name, any case."""
+
+    node: str = ""
+    deployment: str = ""
+    phase: str = ""
+    text: str = ""
+    ready: bool | None = None
+
+    def admits(self, container: Container, life: Life) -> bool:
+        """Whether it is one of them, but for the deployment."""
+        return (
+            (not self.node or container.node == self.node or _is_leaving(container, self.node))
+            and (not self.phase or container.phase.name == self.phase)
+            and (not self.text or self.text.lower() in container.name.lower())
+            and (self.ready is None or is_ready(container, life) == self.ready)
+        )
+
+
 def containers(
-    controller: Controller,
-    cluster: str,
-    window: Window,
-    *,
-    node: str = "",
-    deployment: str = "",
-    phase: str = "",
+    controller: Controller, cluster: str, window: Window, sought: Sought
 ) -> ContainerPage:
-    """Containers of a cluster: all, or those on a node, of a deployment, in a phase; NotFound."""
+    """Containers of a cluster that are sought; NotFound without it."""
     state, life = controller.state, controller.life
     _need(state, Cluster, cluster)
     things: Iterable[Container] = state.all(Container)
-    if deployment:
-        things = state.replicas(f"{cluster}/{deployment}")
-    elif node:
-        things = state.on_node(f"{cluster}/{node}")
+    if sought.deployment:
+        things = state.replicas(f"{cluster}/{sought.deployment}")
+    elif sought.node:
+        things = state.on_node(f"{cluster}/{sought.node}")
     chosen = [
         container
         for container in things
         if container.cluster == cluster
-        and (not node or container.node == node or _is_leaving(container, node))
-        and (not phase or container.phase.name == phase)
+        and sought.admits(container, life)
         and all(requirement.holds(container.labels) for requirement in window.requirements)
     ]
     part, after = _part(chosen, window, lambda container: container.name)

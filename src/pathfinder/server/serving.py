@@ -23,6 +23,7 @@ from pathfinder.server.http import Protocol
 from pathfinder.server.journal import HOUR_MS, Retention
 from pathfinder.server.trouble import Trouble
 from pathfinder.store.port import Store, StoreFailure
+from pathfinder.webui.pages import WebUi
 
 FINISH_S_MAX: Final = 3  # for what is in flight when the server is told to stop
 BACKLOG: Final = 2_048
@@ -106,7 +107,7 @@ class Process:
     def _http(self) -> uvicorn.Server:
         listening = self._listening
         config = uvicorn.Config(
-            Application(self._server, logs_requests=self._listening.logs_requests),
+            WebUi(Application(self._server, logs_requests=self._listening.logs_requests)),
             loop="none",
             http=Protocol,
             ws="websockets-sansio",
