@@ -1,0 +1,116 @@
+// What can be done, as tables: another action is another line.
+// Each is first asked as a dry run, so that the plan is seen before anything happens.
+
+import { inCluster } from "./api";
+import type { Container, Deployment, Node } from "./types";
+
+export interface Request {
+  path: string;
+  method: string;
+  body?: unknown;
+  query?: Record<string, string | boolean>;
+}
+
+export interface Action<T> {
+  key: string;
+  label: string;
+  /** What it does, for who has never used it. */
+  text: string;
+  verb: "write" | "admin";
+  isDangerous?: boolean;
+  /** Whether it makes sense now; without it: always. */
+  when?: (thing: T) => boolean;
+  request: (thing: T) => Request;
+}
+
+const ofContainer = (container: Container, ...more: string[]) =>
+  inCluster(container.cluster, "containers", container.name, ...more);
+
+export const CONTAINER_ACTIONS: Action<Container>[] = [
+  {
+    key: "reschedule",
+    label: "Reschedule",
+    text: "Make it anew, on the node where it fits best now. The old one goes first.",
+    verb: "write",
+    when: (container) => container.wanted,
+    request: (container) => ({ method: "POST", path: ofContainer(container, "reschedule") }),
+  },
+  {
+    key: "rebootstrap",
+    label: "Bootstrap again",
+    text: "Run its bootstrap again, from the first step, where it runs. Its disk stays as it is.",
+    verb: "write",
+    when: (container) => container.wanted && !!container.bootstrap,
+    request: (container) => ({ method: "POST", path: ofContainer(container, "rebootstrap") }),
+  },
+  {
+    key: "delete",
+    label: "Delete",
+    text: "Let it go, with everything on its root disk. A deployment makes another in its place.",
+    verb: "write",
+    isDangerous: true,
+    when: (container) => container.wanted,
+    request: (container) => ({ method: "DELETE", path: ofContainer(container) }),
+  },
+];
+
+export const DEPLOYMENT_ACTIONS: Action<Deployment>[] = [
+  {
+    key: "delete",
+    label: "Delete",
+    text: "Let it go, with all of its replicas.",
+    verb: "write",
+    isDangerous: true,
+    when: (deployment) => deployment.wanted,
+    request: (deployment) => ({
+      method: "DELETE",
+      path: inCluster(deployment.cluster, "deployments", deployment.name),
+    }),
+  },
+];
+
+const ofNode = (node: Node) => inCluster(node.cluster, "nodes", node.name);
+
+export const NODE_ACTIONS: Action<Node>[] = [
+  {
+    key: "cordon",
+    label: "Cordon",
+    text: "Let no new containers come to it. Those that are there stay.",
+    verb: "admin",
+    when: (node) => !node.cordoned,
+    request: (node) => ({ method: "PATCH", path: ofNode(node), body: { cordoned: true } }),
+  },
+  {
+    key: "uncordon",
+    label: "Uncordon",
+    text: "Let containers come to it again. What waits for room may be placed at once.",
+    verb: "admin",
+    when: (node) => node.cordoned,
+    request: (node) => ({ method: "PATCH", path: ofNode(node), body: { cordoned: false } }),
+  },
+  {
+    key: "forget",
+    label: "Forget",
+    text: "Take a node that has no containers out of the cluster. Its agent may join again.",
+    verb: "admin",
+    isDangerous: true,
+    when: (node) => node.containers === 0,
+    request: (node) => ({ method: "DELETE", path: ofNode(node) }),
+  },
+  {
+    key: "bury",
+    label: "Confirm that it is dead",
+    text:
+      "You confirm that this machine does not run any more, and will not come back as it was. " +
+      "What ran there may start elsewhere. If it does run after all, a STATEFUL container may run twice.",
+    verb: "admin",
+    isDangerous: true,
+    when: (node) => node.status === "lost",
+    request: (node) => ({ method: "DELETE", path: ofNode(node), query: { force: true } }),
+  },
+];
+
+/** What can be done with a thing now. */
+export function possible<T>(actions: Action<T>[], thing: T, may: (verb: string) => boolean) {
+  return actions.filter((action) => may(action.verb) && (action.when?.(thing) ?? true));
+}

@@ -1,0 +1,181 @@
+// What the API v3 answers, as far as these pages use it. The whole of it: /api/v3/openapi.json.
+
+export interface Page<T> {
+  items: T[];
+  next: string;
+  revision: number;
+}
+
+export interface Caller {
+  name: string;
+  user: string;
+  role: string;
+  clusters: string[];
+  verbs: string[];
+}
+
+export interface Amounts {
+  cpu_millis?: number;
+  memory_mib?: number;
+  disk_mib?: number;
+  processes?: number;
+}
+
+export interface Cluster {
+  name: string;
+  nodes: number;
+  deployments: number;
+  containers: number;
+  created_ms: number;
+}
+
+export interface Usage {
+  cpu_used_millis: number;
+  memory_total_mib: number;
+  memory_used_mib: number;
+  load_1m: number;
+  load_5m: number;
+  load_15m: number;
+  disk_total_mib: number;
+  disk_used_mib: number;
+  pool_total_mib: number;
+  pool_used_mib: number;
+}
+
+export interface Node {
+  cluster: string;
+  name: string;
+  status: string;
+  labels: Record<string, string>;
+  cordoned: boolean;
+  address: string;
+  capacity: Amounts;
+  reserved: Amounts;
+  containers: number;
+  runtime_error: string;
+  orphans: string[];
+  facts: {
+    agent_version?: string;
+    hostname?: string;
+    kernel?: string;
+    os?: string;
+    architecture?: string;
+    runtime?: string;
+    runtime_version?: string;
+    kinds?: string[];
+    images?: string[];
+    limits_missing?: Record<string, string>;
+  };
+  usage: Usage | null;
+  heard_ms_ago: number | null;
+  created_ms: number;
+  revision: number;
+}
+
+export interface Explanation {
+  text?: string;
+  nodes_total?: number;
+  reasons?: { code: string; count: number; text: string }[];
+  nearest?: { node: string; lacks: string }[];
+  remedies?: string[];
+}
+
+/** How far the setting up of a container is; whatever else it says is shown as it is. */
+export type Bootstrap = Record<string, unknown>;
+
+export interface Container {
+  cluster: string;
+  name: string;
+  labels: Record<string, string>;
+  deployment: string;
+  generation: number;
+  phase: string;
+  ready: boolean;
+  node: string;
+  ipaddress: string | null;
+  addresses: string[];
+  image: string;
+  spec: Record<string, unknown>;
+  bootstrap?: Bootstrap | null;
+  restarts: number;
+  started_ms: number;
+  created_ms: number;
+  changed_ms: number;
+  wanted: boolean;
+  why: string;
+  hint: string;
+  error_code: string;
+  explanation: Explanation | null;
+  leaving: { node: string; generation: number }[];
+  usage: { cpu_millis: number; memory_mib: number; disk_mib: number; processes: number } | null;
+  revision: number;
+  [more: string]: unknown;
+}
+
+export interface Deployment {
+  cluster: string;
+  name: string;
+  labels: Record<string, string>;
+  replicas: number;
+  min_available: number;
+  current: number;
+  updated: number;
+  ready: number;
+  progress: string;
+  blocked: string;
+  wanted: boolean;
+  spec: Record<string, unknown>;
+  created_ms: number;
+  changed_ms: number;
+  revision: number;
+  [more: string]: unknown;
+}
+
+export interface Happening {
+  revision: number;
+  index: number;
+  time_ms: number;
+  kind: string;
+  cluster: string;
+  name: string;
+  node: string;
+  action: string;
+  why: string;
+  who: string;
+}
+
+export interface Measured {
+  cluster: string;
+  name: string;
+  status: string;
+  heard_ms_ago: number | null;
+  usage: Usage | null;
+}
+
+export interface PlanItem {
+  kind: string;
+  cluster: string;
+  name: string;
+  action: string;
+  node: string;
+  why: string;
+  warnings: string[];
+}
+
+export interface Plan {
+  dry_run: boolean;
+  revision: number;
+  changes: PlanItem[];
+  warnings: string[];
+}
+
+export interface User {
+  name: string;
+  role: string;
+  clusters: string[];
+  disabled: boolean;
+  password_ms: number;
+  created_by: string;
+  created_ms: number;
+  revision: number;
+}

@@ -1,0 +1,89 @@
+// Something from the API that is loaded again when an event concerns it.
+
+import { untrack } from "svelte";
+import { live } from "./live.svelte";
+import type { Happening } from "./types";
+
+const TOGETHER_MS = 250; // events come in bursts: one question answers them all
+const AGAIN_MS = 3_000;
+
+export interface Watched<T> {
+  readonly value: T | undefined;
+  readonly problem: unknown;
+  reload(): Promise<void>;
+}
+
+/** For the life of a component. `load` is called anew when what it reads changes. */
+export function watched<T>(
+  load: () => Promise<T>,
+  concerns: (event: Happening) => boolean,
+): Watched<T> {
+  let value = $state.raw<T>();
+  let problem = $state.raw<unknown>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let asked = 0;
+  let isAsking = false;
+  let isStale = false;
+
+  async function settle(loading: Promise<T>): Promise<void> {
+    const mine = ++asked;
+    isAsking = true;
+    try {
+      const got = await loading;
+      if (mine !== asked) return;
+      value = got;
+      problem = undefined;
+    } catch (error) {
+      if (mine !== asked) return;
+      problem = error;
+    }
+    isAsking = false;
+    if (isStale) soon();
+  }
+
+  function soon(afterMs = TOGETHER_MS): void {
+    isStale = true;
+    if (timer !== undefined || isAsking) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      isStale = false;
+      void settle(load());
+    }, afterMs);
+  }
+
+  $effect(() => {
+    const loading = load();
+    void untrack(() => settle(loading));
+    return () => {
+      asked++;
+      isAsking = false;
+    };
+  });
+  $effect(() => {
+    const leave = live.subscribe((event) => {
+      if (event === null || concerns(event)) soon();
+    });
+    return () => {
+      leave();
+      clearTimeout(timer);
+    };
+  });
+  $effect(() => {
+    // A failure that passes: the connection is there, and this was not answered.
+    if (problem && live.status === "live") {
+      const again = setTimeout(() => soon(0), AGAIN_MS);
+      return () => clearTimeout(again);
+    }
+    return undefined;
+  });
+
+  return {
+    get value() {
+      return value;
+    },
+    get problem() {
+      return problem;
+    },
+    reload: () => settle(load()),
+  };
+}
