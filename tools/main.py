@@ -7,6 +7,7 @@ from typing import Final
 
 from tools import (
     benchmarks,
+    browser,
     checks,
     container_daemon,
     environment,
@@ -56,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     )
     simulate.add_argument("--seeds", type=int, default=200, metavar="N", help="how many (200)")
     simulate.add_argument("--first", type=int, default=0, metavar="SEED", help="from this one on")
+    screenshots = add("screenshots", "take a picture of every page of the web UI, light and dark")
+    screenshots.add_argument("page", nargs="*", metavar="PAGE", help="only these pages")
     add("lock", "resolve pyproject.toml anew into requirements/dev.txt")
     return top
 
@@ -93,6 +96,9 @@ def _do(console: Console, options: argparse.Namespace) -> int:
             return benchmarks.run_benchmarks(options.name, as_json=options.json)
         case "scenario":
             return scenarios.play(options.name, options.arguments)
+        case "screenshots":
+            browser.install_if_allowed(console)
+            return _module("tools.screenshots", *options.page)
         case "simulate":
             return _simulate(options.seed, count=options.seeds, first=options.first)
         case command:
@@ -108,7 +114,11 @@ def _simulate(seeds: list[int], *, count: int, first: int) -> int:
 
 
 def _simulation(*arguments: str) -> int:
-    argv = [str(environment.PYTHON), "-m", "pathfinder.simulation.main", *arguments]
+    return _module("pathfinder.simulation.main", *arguments)
+
+
+def _module(name: str, *arguments: str) -> int:
+    argv = [str(environment.PYTHON), "-m", name, *arguments]
     return subprocess.run(argv, cwd=environment.ROOT, check=False).returncode
 
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tools import container_daemon, environment
+from tools import browser, container_daemon, environment
 from tools.console import Console
 from tools.trouble import Trouble
 
@@ -22,6 +22,7 @@ def run_tests(console: Console, parts: list[str]) -> int:
     """Run the tests of `parts` (folders, files, or words of their names; none: all)."""
     if not parts or not set(parts) <= set(PURE_PARTS):
         container_daemon.install_if_allowed(console)
+        browser.install_if_allowed(console)
     argv = ["pytest", *(() if parts else TWO_FILES_AT_A_TIME), *selection(parts)]
     if os.environ.get("CI"):
         argv += [f"--durations={SLOWEST_SHOWN}", "--durations-min=1.0"]

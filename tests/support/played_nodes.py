@@ -128,6 +128,7 @@ class PlayedNode:
             containers=tuple(
                 ContainerUsage(slot=slot, cpu_millis=120, memory_mib=48, processes=7)
                 for slot in self._node.wanted
+                if slot not in self.failures
             ),
         )
 
