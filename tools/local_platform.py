@@ -109,11 +109,13 @@ def _say_what_next(console: Console, addresses: dict[str, str], *, is_new: bool)
         console.say(f"  {name:<10} {address}")
     if is_new:
         console.say("\nShown this once, and kept in .dev/secrets:")
-        for name in ("admin-token", "app-token", "cluster-password"):
+        for name in ("admin-password", "admin-token", "app-token", "cluster-password"):
             console.say(f"  {name:<17} {local_server.secret(name)}")
     programs = environment.VENV / "bin"
     is_on_path = str(programs) in os.environ.get("PATH", "").split(os.pathsep)
     web = next((address for name, address in addresses.items() if name.startswith("web")), "")
+    console.say(f"\nThe web UI is {local_server.URL}/ with a certificate of its own making.")
+    console.say("Sign in as admin, with the password in .dev/secrets/admin-password.")
     lines = (
         "" if is_on_path else f'export PATH="{programs}:$PATH"',
         "pfi get containers",

@@ -9,7 +9,7 @@ import http.client
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -64,9 +64,13 @@ class PlayedNode:
         self._thread.start()
         return self
 
-    def stop(self) -> None:
-        """Fall silent, as by a power cut."""
+    def fall_silent(self) -> None:
+        """As by a power cut, once what is parked is answered."""
         self._stopping.set()
+
+    def stop(self) -> None:
+        """Fall silent, and return when that is so."""
+        self.fall_silent()
         if self._thread.is_alive():
             self._thread.join(END_S_MAX)
 
@@ -149,13 +153,9 @@ class PlayedNode:
             there.recv()
 
 
-@contextlib.contextmanager
-def played(*nodes: PlayedNode) -> Iterator[None]:
-    """The nodes live, and are silent at the end."""
-    try:
-        for node in nodes:
-            node.start()
-        yield
-    finally:
-        for node in nodes:
-            node.stop()
+def stop_all(nodes: Iterable[PlayedNode]) -> None:
+    """Have all fall silent at once."""
+    for node in nodes:
+        node.fall_silent()
+    for node in nodes:
+        node.stop()

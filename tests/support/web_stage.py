@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.played_nodes import Failure, PlayedNode
+from tests.support.played_nodes import Failure, PlayedNode, stop_all
 from tests.support.running import Api
 from tests.support.server_process import ServerProcess, run_program, server_process
 
@@ -109,14 +109,10 @@ def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
 def stage(directory: Path) -> Iterator[tuple[ServerProcess, list[PlayedNode]]]:
     """A server with the scene set; everything ends with it."""
     token = prepared(directory)
-    with (
-        server_process(directory, token) as server,
-        contextlib.closing(server.api().connection),
-        contextlib.ExitStack() as silent,
-    ):
+    with server_process(directory, token) as server, contextlib.ExitStack() as ends:
         api = server.api()
+        ends.callback(api.connection.close)
         nodes = nodes_of(api)
-        for node in nodes:
-            silent.callback(node.stop)
+        ends.callback(stop_all, nodes)
         set_scene(api, nodes)
         yield server, nodes

@@ -1,6 +1,7 @@
 // Something from the API that is loaded again when an event concerns it.
 
 import { untrack } from "svelte";
+import { Problem } from "./api";
 import { live } from "./live.svelte";
 import type { Happening } from "./types";
 
@@ -35,7 +36,9 @@ export function watched<T>(
       problem = undefined;
     } catch (error) {
       if (mine !== asked) return;
-      problem = error;
+      // A server that is away is said once, above the page; what is known stays to be seen.
+      const isAway = error instanceof Problem && error.status === 0;
+      if (!isAway || value === undefined) problem = error;
     }
     isAsking = false;
     if (isStale) soon();

@@ -1,0 +1,416 @@
+"""The web UI in a real browser, against the real server process. Promises 9 and 10."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import CHROMIUM, PHONE, Account, chromium, sign_in, visitor
+from tests.support.platform import free_port
+from tests.support.running import Api
+from tests.support.server_process import ServerProcess, server_process
+from tests.support.web_stage import PASSWORD, prepared, stage, wait_until_listed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.system,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+CLUSTER = "/api/v3/clusters/default"
+UI = "/ui/clusters/default"
+EVIL = '<img src="/x" onerror="document.title=\'pwned\'">'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with stage(tmp_path_factory.mktemp("stage")) as (started, _):
+        yield started
+
+
+@pytest.fixture(scope="module")
+def api(server: ServerProcess) -> Iterator[Api]:
+    made = server.api()
+    yield made
+    made.connection.close()
+
+
+@dataclass
+class Visits:
+    """Makes pages that are signed in, and holds each to having complained of nothing."""
+
+    browser: Browser
+    server: ServerProcess
+    open: ExitStack
+
+    def page(self, **more: Any) -> Page:
+        """A page of a fresh profile."""
+        url = f"http://127.0.0.1:{self.server.port}"
+        page, account = self.open.enter_context(visitor(self.browser, url, **more))
+        self.open.callback(check_nothing_forbidden, account)
+        return page
+
+    def admin(self, **more: Any) -> Page:
+        """The administrator's page, live."""
+        page = self.page(**more)
+        sign_in(page, "admin", PASSWORD)
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        return page
+
+
+def check_nothing_forbidden(account: Account) -> None:
+    assert account.complaints == []
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, server: ServerProcess) -> Iterator[Page]:
+    """One administrator for all tests that only look: passwords are checked ten times a minute."""
+    with ExitStack() as opened:
+        yield Visits(browser, server, opened).admin()
+
+
+@pytest.fixture
+def visits(browser: Browser, server: ServerProcess) -> Iterator[Visits]:
+    with ExitStack() as opened:
+        yield Visits(browser, server, opened)
+
+
+def test_wrong_password_is_said_and_the_right_one_opens(visits: Visits) -> None:
+    page = visits.page()
+    sign_in(page, "admin", "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", name="Clusters")).to_be_visible()
+    page.get_by_label("Account of admin").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    page.goto(f"{UI}/containers")
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
+PLACES: list[tuple[str, str]] = [
+    ("/ui/", "default"),
+    (f"{UI}/nodes", "rack-01"),
+    (f"{UI}/nodes/rack-01", "Debian GNU/Linux 12"),
+    (f"{UI}/deployments", "postgres"),
+    (f"{UI}/deployments/web", "web-01"),
+    (f"{UI}/new-deployment", "Show the plan"),
+    (f"{UI}/containers", "analytics"),
+    (f"{UI}/containers/web-01", "10.20."),
+    (f"{UI}/events", "scheduled"),
+    ("/ui/account", "Another password"),
+    ("/ui/nowhere", "no such page"),
+]
+
+
+def test_every_page_is_shown_and_complains_of_nothing(signed_in: Page) -> None:
+    for path, text in PLACES:
+        signed_in.goto(path)
+        expect(signed_in.get_by_text(text).first).to_be_visible()
+
+    expect(signed_in).to_have_title("There is no such page · Pathfinder")
+
+
+def test_every_page_fits_a_phone(signed_in: Page) -> None:
+    wide = signed_in.viewport_size
+    assert wide is not None
+    signed_in.set_viewport_size(PHONE)
+    too_wide = []
+    for path, text in PLACES:
+        signed_in.goto(path)
+        expect(signed_in.get_by_text(text).first).to_be_visible()
+        overflow = signed_in.evaluate("document.documentElement.scrollWidth - innerWidth")
+        too_wide += [path] if overflow > 0 else []
+    signed_in.set_viewport_size(wide)
+
+    assert too_wide == []
+
+
+def test_what_happens_is_shown_as_it_happens(signed_in: Page, api: Api) -> None:
+    signed_in.goto(f"{UI}/containers?text=livened")
+    expect(signed_in.get_by_text("No container is like that")).to_be_visible()
+    api.put(f"{CLUSTER}/containers/livened", {"spec": {"image": "busybox"}})
+    row = signed_in.get_by_role("row").filter(has_text="livened")
+    expect(row).to_contain_text("ready")
+    api.call("DELETE", f"{CLUSTER}/containers/livened")
+
+    expect(row).to_have_count(0)
+
+
+def test_plan_is_seen_before_it_is_applied(signed_in: Page, api: Api) -> None:
+    path = f"{CLUSTER}/deployments/planned"
+    api.put(path, {"replicas": 1, "min_available": 0, "spec": {"image": "busybox"}})
+    signed_in.goto(f"{UI}/deployments/planned")
+    signed_in.get_by_role("button", name="Edit").click()
+    field = signed_in.get_by_label("Definition as YAML")
+    signed_in.wait_for_function("document.querySelector('textarea').value.includes('replicas: 1')")
+    field.fill(field.input_value().replace("replicas: 1", "replicas: 2"))
+    signed_in.get_by_role("button", name="Show the plan").click()
+    plan = signed_in.get_by_label("Plan")
+    expect(plan).to_contain_text("container/planned-02 create")
+    before = api.get(path)["replicas"]
+    signed_in.get_by_role("button", name="Apply").click()
+
+    expect(signed_in.get_by_role("row").filter(has_text="planned-02")).to_contain_text("ready")
+    assert (before, api.get(path)["replicas"]) == (1, 2)
+
+
+def test_definition_may_be_json_and_a_mistake_is_said(signed_in: Page) -> None:
+    signed_in.goto(f"{UI}/new-deployment")
+    signed_in.wait_for_function("document.querySelector('textarea').value.includes('replicas: 2')")
+    signed_in.get_by_text("JSON", exact=True).click()
+    field = signed_in.get_by_label("Definition as JSON")
+    signed_in.wait_for_function("document.querySelector('textarea').value.startsWith('{')")
+    field.fill('{"replicas": 2')
+    signed_in.get_by_role("button", name="Show the plan").click()
+    expect(signed_in.get_by_role("alert")).to_contain_text("This is not JSON")
+    field.fill('{"replicas": 2, "spec": {"image": "busybox", "memory": 1}}')
+    signed_in.get_by_role("button", name="Show the plan").click()
+
+    expect(signed_in.get_by_role("alert")).to_contain_text("spec.memory")
+    expect(signed_in.get_by_role("button", name="Apply")).to_be_disabled()
+
+
+def test_change_by_somebody_else_is_not_overwritten(signed_in: Page, api: Api) -> None:
+    path = f"{CLUSTER}/deployments/shared"
+    definition: dict[str, Any] = {"min_available": 0, "spec": {"image": "busybox"}}
+    api.put(path, {**definition, "replicas": 1})
+    signed_in.goto(f"{UI}/deployments/shared")
+    signed_in.get_by_role("button", name="Edit").click()
+    signed_in.wait_for_function("document.querySelector('textarea').value.includes('replicas: 1')")
+    api.put(path, {**definition, "replicas": 0})
+    expect(signed_in.get_by_text("Somebody has changed it meanwhile")).to_be_visible()
+    signed_in.get_by_role("button", name="Show the plan").click()
+    expect(signed_in.get_by_role("alert").last).to_contain_text("is at revision")
+    signed_in.get_by_role("button", name="Begin anew").click()
+
+    signed_in.wait_for_function("document.querySelector('textarea').value.includes('replicas: 0')")
+    assert api.get(path)["replicas"] == 0
+
+
+def test_scaling_and_deleting_show_their_plan_first(signed_in: Page, api: Api) -> None:
+    path = f"{CLUSTER}/deployments/scaled"
+    api.put(path, {"replicas": 1, "min_available": 0, "spec": {"image": "busybox"}})
+    signed_in.goto(f"{UI}/deployments/scaled")
+    signed_in.get_by_label("Replicas").last.wait_for()
+    signed_in.get_by_role("spinbutton").fill("2")
+    signed_in.get_by_role("button", name="Scale").click()
+    dialog = signed_in.get_by_role("dialog")
+    expect(dialog.get_by_label("Plan")).to_contain_text("scaled-02 create")
+    dialog.get_by_role("button", name="Scale").click()
+    expect(dialog).to_have_count(0)
+    signed_in.get_by_role("button", name="Delete").click()
+    expect(dialog.get_by_label("Plan")).to_contain_text("deployment/scaled delete")
+    signed_in.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+    assert api.get(path)["replicas"] == 2
+    assert api.get(path)["wanted"]
+
+
+def test_node_is_cordoned_and_uncordoned(signed_in: Page, api: Api) -> None:
+    signed_in.goto(f"{UI}/nodes/rack-03")
+    signed_in.get_by_role("button", name="Cordon", exact=True).click()
+    signed_in.get_by_role("dialog").get_by_role("button", name="Cordon").click()
+    expect(signed_in.get_by_text("cordoned", exact=True).first).to_be_visible()
+    cordoned = api.get(f"{CLUSTER}/nodes/rack-03")["cordoned"]
+    signed_in.get_by_role("button", name="Uncordon").click()
+    signed_in.get_by_role("dialog").get_by_role("button", name="Uncordon").click()
+
+    expect(signed_in.get_by_role("button", name="Cordon", exact=True)).to_be_visible()
+    assert (cordoned, api.get(f"{CLUSTER}/nodes/rack-03")["cordoned"]) == (True, False)
+
+
+def test_what_has_no_node_is_explained(signed_in: Page) -> None:
+    signed_in.goto(f"{UI}/containers/analytics")
+    told = signed_in.get_by_label("Explanation")
+
+    expect(told).to_contain_text("no node fits: 4 of 4 lack memory")
+    expect(told).to_contain_text("ask for at most")
+    expect(told).to_contain_text("add a node for system containers with at least 4 CPU")
+
+
+def test_log_is_followed(signed_in: Page) -> None:
+    signed_in.goto(f"{UI}/containers/web-01")
+    signed_in.get_by_role("button", name="Follow the log").click()
+    lines = signed_in.get_by_label("Lines of the log")
+
+    expect(lines).to_contain_text("web-01 is up")
+    expect(lines).to_contain_text("GET /basket?id=<b>42</b>")
+    signed_in.get_by_role("button", name="Stop").click()
+    expect(signed_in.get_by_role("button", name="Follow the log")).to_be_visible()
+
+
+def test_text_of_people_is_text_and_never_markup(signed_in: Page, api: Api) -> None:
+    spec = {"image": "busybox", "environment": {"GREETING": EVIL}}
+    api.put(f"{CLUSTER}/containers/evil", {"spec": spec})
+    api.call("POST", f"{CLUSTER}/containers/evil/reschedule", {"reason": EVIL})
+    for path in (f"{UI}/containers/evil", f"{UI}/events?name=evil", f"{UI}/containers?text={EVIL}"):
+        signed_in.goto(path)
+        if "text=" not in path:
+            expect(signed_in.get_by_text(EVIL).first).to_be_visible()
+        expect(signed_in.locator("img[src='/x']")).to_have_count(0)
+
+    assert "pwned" not in signed_in.title()
+
+
+def test_policy_runs_no_script_that_got_into_the_page(browser: Browser, signed_in: Page) -> None:
+    """On a page of its own: what it complains of is wanted here."""
+    with visitor(browser, signed_in.url.partition("/ui")[0]) as (page, account):
+        page.goto("/ui/")
+        page.get_by_label("Password").wait_for()
+        page.evaluate(f"document.body.insertAdjacentHTML('beforeend', `{EVIL}`)")
+        expect(page.locator("img[src='/x']")).to_have_count(1)
+        page.wait_for_function("document.querySelector(\"img[src='/x']\").complete")
+
+        assert "pwned" not in page.title()
+        assert any("Content Security Policy" in text for text in account.complaints)
+
+
+SEND = """async ([url, headers, credentials]) => {
+    const body = JSON.stringify({replicas: 0});
+    try {
+        const answer = await fetch(url, {method: "POST", headers, credentials, body, mode: "cors"});
+        return answer.status;
+    } catch { return "blocked"; }
+}"""
+
+
+def test_change_from_elsewhere_is_refused(signed_in: Page, api: Api, server: ServerProcess) -> None:
+    scale = f"http://127.0.0.1:{server.port}{CLUSTER}/deployments/web/scale"
+    json = {"Content-Type": "application/json"}
+    own = {**json, "X-Pathfinder-Web": "1"}
+    before = api.get(f"{CLUSTER}/deployments/web")["replicas"]
+    signed_in.goto("/ui/")
+    unmarked = signed_in.evaluate(SEND, [scale, json, "same-origin"])
+    elsewhere = signed_in.context.new_page()
+    # Another origin with the same server behind it.
+    elsewhere.goto(f"http://localhost:{server.port}/healthz")
+    simple = elsewhere.evaluate(SEND, [scale, {"Content-Type": "text/plain"}, "include"])
+    marked = elsewhere.evaluate(SEND, [scale, own, "include"])
+    elsewhere.close()
+
+    assert unmarked == 403
+    assert (simple, marked) == ("blocked", "blocked")
+    assert api.get(f"{CLUSTER}/deployments/web")["replicas"] == before
+
+
+def test_who_may_only_look_is_offered_nothing_else(visits: Visits, api: Api) -> None:
+    body = {"name": "reader", "password": PASSWORD, "role": "reader"}
+    api.call("POST", "/api/v3/users", body)
+    page = visits.page()
+    sign_in(page, "reader", PASSWORD)
+    expect(page.get_by_role("heading", name="Clusters")).to_be_visible()
+    for path, text in ((f"{UI}/deployments/web", "web-01"), (f"{UI}/nodes/rack-01", "Kernel")):
+        page.goto(path)
+        expect(page.get_by_text(text).first).to_be_visible()
+        for button in ("Edit", "Delete", "Scale", "Cordon", "Set"):
+            expect(page.get_by_role("button", name=button, exact=True)).to_have_count(0)
+
+    assert api.get("/api/v3/users/reader")["role"] == "reader"
+
+
+BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
+
+
+def test_theme_follows_the_system_until_one_is_chosen(visits: Visits) -> None:
+    page = visits.page(color_scheme="dark")
+    page.goto("/ui/")
+    page.get_by_label("Password").wait_for()
+    dark = page.evaluate(BACKGROUND)
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(BACKGROUND)
+    page.get_by_text("Dark", exact=True).click()
+    chosen = page.evaluate(BACKGROUND)
+    page.reload()
+    page.get_by_label("Password").wait_for()
+
+    assert light != dark
+    assert chosen == dark
+    assert page.evaluate(BACKGROUND) == dark
+    expect(page.get_by_label("Dark")).to_be_checked()
+
+
+def test_everything_is_reached_by_keyboard(signed_in: Page) -> None:
+    signed_in.goto(f"{UI}/containers")
+    signed_in.get_by_role("link", name="web-01").wait_for()
+    expect(signed_in.get_by_role("heading", name="Containers")).to_be_focused()
+    signed_in.get_by_role("link", name="web-01").focus()
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_role("heading", name="web-01")).to_be_focused()
+    signed_in.keyboard.press("Tab")
+    expect(signed_in.get_by_role("button", name="Reschedule")).to_be_focused()
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_role("dialog")).to_be_visible()
+    signed_in.keyboard.press("Escape")
+
+    expect(signed_in.get_by_role("dialog")).to_have_count(0)
+    expect(signed_in.get_by_role("button", name="Reschedule")).to_be_focused()
+
+
+def test_a_thousand_containers_are_usable(signed_in: Page, api: Api) -> None:
+    api.put("/api/v3/clusters/many", {})
+    for hundreds in range(2):
+        documents = [
+            {"kind": "Container", "cluster": "many", "name": name, "spec": {"image": "busybox"}}
+            for name in (
+                f"crowd-{number:04}" for number in range(hundreds * 550, (hundreds + 1) * 550)
+            )
+        ]
+        assert api.call("POST", "/api/v3/apply", {"documents": documents}).status == 200
+    signed_in.goto("/ui/clusters/many/containers")
+    rows = signed_in.get_by_role("row")
+    expect(rows).to_have_count(51)
+    first = rows.nth(1).inner_text()
+    signed_in.get_by_role("button", name="Next").click()
+    expect(rows.nth(1)).not_to_have_text(first)
+    signed_in.get_by_label("Name contains").fill("crowd-1099")
+
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("crowd-1099")
+
+
+def test_sign_in_survives_the_server_and_the_page_says_when_it_is_alone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    token, port = prepared(tmp_path), free_port()
+    listen = ("--listen", f"127.0.0.1:{port}")
+    with visitor(browser, f"http://127.0.0.1:{port}") as (page, account):
+        with server_process(tmp_path, token, *listen) as first:
+            sign_in(page, "admin", PASSWORD)
+            expect(page.get_by_text("Live", exact=True)).to_be_visible()
+            page.goto(f"{UI}/containers")
+            expect(page.get_by_text("There is no container yet")).to_be_visible()
+            first.end(signal.SIGKILL)
+            expect(page.get_by_role("alert")).to_contain_text(
+                "The connection to the server is lost"
+            )
+        with server_process(tmp_path, token, *listen) as second:
+            expect(page.get_by_text("Live", exact=True)).to_be_visible()
+            expect(page.get_by_role("alert")).to_have_count(0)
+            api = second.api()
+            api.put(f"{CLUSTER}/containers/after", {"spec": {"image": "busybox"}})
+            expect(page.get_by_role("link", name="after")).to_be_visible()
+            wait_until_listed(api, f"{CLUSTER}/containers", len, "it is there")
+            page.reload()
+            expect(page.get_by_role("link", name="after")).to_be_visible()
+            signed_out = api.call("PATCH", "/api/v3/users/admin", {"disabled": True})
+            api.connection.close()
+            page.get_by_role("link", name="after").click()
+            expect(page.get_by_text("Your sign-in has ended")).to_be_visible()
+
+    assert signed_out.status == 200
+    assert account.complaints == []
