@@ -11,7 +11,7 @@ from tests.support.running import Answer, RunningServer, running_server
 
 CONTAINER = "/api/v3/clusters/default/containers/one"
 MISTAKES = (
-    ("GET", "/", None, 404, "not_found"),
+    ("GET", "/api", None, 404, "not_found"),
     ("GET", "/api/v3/nothing", None, 404, "not_found"),
     ("PATCH", "/api/v3/clusters", None, 405, "method_not_allowed"),
     ("GET", "/api/v3/node/exchange", None, 404, "not_found"),
