@@ -23,6 +23,7 @@ from pathfinder.scheduler.remedies import (
     Change,
     DropConstraints,
     Free,
+    Relieve,
     Uncordon,
     remedies,
 )
@@ -74,7 +75,9 @@ NEEDS = st.sampled_from(
 LABELS = st.sampled_from(
     [{}, {"rack": "a"}, {"rack": "b", "cores": "4"}, {"cores": "8"}, {"rack": "a", "cores": "many"}]
 )
-FLAGS = st.sampled_from(["", "", "", "", "cordoned", "unavailable", "cordoned unavailable"])
+FLAGS = st.sampled_from(
+    ["", "", "", "", "", "cordoned", "unavailable", "cordoned unavailable", "full"]
+)
 
 
 @st.composite
@@ -91,6 +94,8 @@ def node_views(draw: st.DrawFn, name: str) -> NodeView:
         available="unavailable" not in flags,
         why_unavailable="it is silent",
         containers_max=draw(st.sampled_from([0, 0, 1, 3])),
+        stateful_max=draw(st.sampled_from([0, 0, 1, 2])),
+        why_full="uses 91 %, the limit is 80 %" if "full" in flags else "",
     )
 
 
@@ -104,6 +109,7 @@ def requests(draw: st.DrawFn) -> Request:
         need=draw(NEEDS),
         constraints=tuple(requirement(text, "") for text in draw(CONSTRAINTS)),
         group=draw(st.sampled_from(GROUPS)),
+        stateful=draw(st.booleans()),
     )
 
 
@@ -113,7 +119,9 @@ def cases(draw: st.DrawFn) -> Case:
     names = [f"n{number}" for number in range(draw(st.integers(0, NODES_MAX)))]
     reservations: list[Reservation] = []
     if names:
-        reservation = st.builds(Reservation, st.sampled_from(names), NEEDS, st.sampled_from(GROUPS))
+        reservation = st.builds(
+            Reservation, st.sampled_from(names), NEEDS, st.sampled_from(GROUPS), st.booleans()
+        )
         reservations = draw(st.lists(reservation, max_size=8))
     kinds = draw(st.lists(requests(), min_size=1, max_size=3))
     return Case(
@@ -149,9 +157,12 @@ def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
         if not name:
             continue
         node = nodes[name]
-        node.reserve(request.need, request.group)
+        node.reserve(request.need, request.group, stateful=request.stateful)
         has, used, need = node.view.capacity, node.used, request.need
         assert node.count <= (node.view.containers_max or node.count)
+        assert not request.stateful or node.stateful_count <= (
+            node.view.stateful_max or node.stateful_count
+        )
         assert used.cpu_millis <= has.cpu_millis or not need.cpu_millis
         assert used.memory_mib <= has.memory_mib or not need.memory_mib
         assert used.disk_mib <= has.disk_mib or not (need.disk_mib and has.disk_mib)
@@ -163,7 +174,8 @@ def test_what_is_unplaced_fits_nowhere_and_every_reason_is_counted(case: Case) -
     nodes = plain_nodes(case.views, case.reservations)
     for outcome, request in zip(place(case.fleet(), case.requests), case.requests, strict=True):
         if isinstance(outcome, Placement):
-            nodes[outcome.node_key.partition("/")[2]].reserve(request.need, request.group)
+            node = nodes[outcome.node_key.partition("/")[2]]
+            node.reserve(request.need, request.group, stateful=request.stateful)
             continue
         failures = [node.failures(request) for node in nodes.values()]
         counts = Counter(code for codes in failures for code in codes)
@@ -210,8 +222,10 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
         case DropConstraints(texts):
             kept = tuple(r for r in request.constraints if r.text() not in texts)
             return case, replace(request, constraints=kept)
-        case Free(freed, containers):
-            return with_freed(case, node, freed, containers), request
+        case Relieve():
+            return with_view(case, replace(view_of(case, node), why_full="")), request
+        case Free(freed, containers, stateful):
+            return with_freed(case, node, freed, containers, stateful), request
         case AskLess(at_most):
             return case, replace(request, need=lowered(request.need, at_most))
         case AddNode(kind, need, _, labels):
@@ -235,7 +249,7 @@ def with_view(case: Case, changed: NodeView) -> Case:
     return replace(case, views=tuple(views))
 
 
-def with_freed(case: Case, node: str, freed: Resources, containers: int) -> Case:
+def with_freed(case: Case, node: str, freed: Resources, containers: int, stateful: int) -> Case:
     """The case with so much less on a node; there has to be so much."""
     used = NOTHING
     there = [reservation for reservation in case.reservations if reservation.node == node]
@@ -248,11 +262,16 @@ def with_freed(case: Case, node: str, freed: Resources, containers: int) -> Case
         processes=used.processes - freed.processes,
     )
     assert min(left.cpu_millis, left.memory_mib, left.disk_mib, left.processes) >= 0
-    assert len(there) - containers >= 0
+    staying = len(there) - max(containers, stateful)
+    exclusive = sum(each.stateful for each in there) - stateful
+    assert staying >= 0
+    assert exclusive >= 0
     rest = [reservation for reservation in case.reservations if reservation.node != node]
-    if len(there) > containers:
-        rest.append(Reservation(node, left, ""))
-        rest.extend(Reservation(node, NOTHING, "") for _ in range(len(there) - containers - 1))
+    needs = [left, *[NOTHING] * (staying - 1)][:staying]
+    rest.extend(
+        Reservation(node, need, "", stateful=number < exclusive)
+        for number, need in enumerate(needs)
+    )
     return replace(case, reservations=tuple(rest))
 
 
@@ -304,4 +323,4 @@ def test_all_together_and_one_by_one_come_to_the_same(case: Case) -> None:
     for outcome, request in zip(together, case.requests, strict=True):
         assert place(fleet, [request]) == [outcome]
         if isinstance(outcome, Placement):
-            fleet.reserve(outcome.node_key, request.need, request.group)
+            fleet.reserve(outcome.node_key, request.need, request.group, stateful=request.stateful)

@@ -19,6 +19,7 @@ class Reservation:
     node: str
     need: Resources
     group: str
+    stateful: bool = False
 
 
 @dataclass(slots=True)
@@ -28,12 +29,14 @@ class PlainNode:
     view: NodeView
     used: Resources = NOTHING
     count: int = 0
+    stateful_count: int = 0
     groups: Counter[str] = field(default_factory=Counter)
 
-    def reserve(self, need: Resources, group: str) -> None:
+    def reserve(self, need: Resources, group: str, *, stateful: bool) -> None:
         """Count one more container."""
         self.used = plus(self.used, need)
         self.count += 1
+        self.stateful_count += stateful
         self.groups[group] += 1
 
     def failures(self, request: Request) -> set[str]:
@@ -48,6 +51,10 @@ class PlainNode:
             codes.add("cordoned")
         if not view.available:
             codes.add("unavailable")
+        if view.why_full:
+            codes.add("memory_limit")
+        if request.stateful and 0 < view.stateful_max <= self.stateful_count:
+            codes.add("stateful_max")
         if request.kind not in view.kinds:
             codes.add("kind")
         if view.containers_max and self.count >= view.containers_max:
@@ -96,7 +103,9 @@ def plain_nodes(
     """Nodes by name, with what counts on them."""
     nodes = {view.name: PlainNode(view) for view in views}
     for reservation in reservations:
-        nodes[reservation.node].reserve(reservation.need, reservation.group)
+        nodes[reservation.node].reserve(
+            reservation.need, reservation.group, stateful=reservation.stateful
+        )
     return nodes
 
 
@@ -107,7 +116,7 @@ def plain_place(nodes: dict[str, PlainNode], requests: Sequence[Request]) -> lis
         fitting = [node for node in nodes.values() if not node.failures(request)]
         best = min(fitting, key=lambda node: node.preference(request), default=None)
         if best is not None:
-            best.reserve(request.need, request.group)
+            best.reserve(request.need, request.group, stateful=request.stateful)
         chosen.append(best.view.name if best else "")
     return chosen
 
@@ -120,5 +129,10 @@ def fleet_of(views: Iterable[NodeView], reservations: Iterable[Reservation]) -> 
         cluster = view.cluster
         fleet.set_node(f"{view.cluster}/{view.name}", view)
     for reservation in reservations:
-        fleet.reserve(f"{cluster}/{reservation.node}", reservation.need, reservation.group)
+        fleet.reserve(
+            f"{cluster}/{reservation.node}",
+            reservation.need,
+            reservation.group,
+            stateful=reservation.stateful,
+        )
     return fleet

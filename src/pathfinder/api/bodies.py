@@ -26,9 +26,13 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ApplyBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Documents to make true, all of them or none."""
+    """Documents to make true, all of them or none.
+
+    dirty: replicas take over a new definition as they run, without being made anew.
+    """
 
     documents: Annotated[tuple[dict[str, Any], ...], Meta(max_length=1_000)]
+    dirty: bool = False
 
 
 class ClusterBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,7 +22,7 @@ Force = Annotated[bool, QueryParameter(description="A person confirms that the m
 @post("/api/v3/apply", status_code=200, tags=["apply"])
 async def apply(data: JSONBody[bodies.ApplyBody], changing: FromChanging) -> Response[Plan]:
     """Make documents true, all of them or none; the plan of what that changes."""
-    return answer(await changing.run(commands.Apply(data.documents)), Plan)
+    return answer(await changing.run(commands.Apply(data.documents, dirty=data.dirty)), Plan)
 
 
 @post(f"{CLUSTER}/what-if", status_code=200, tags=["apply"])

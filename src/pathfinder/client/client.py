@@ -131,9 +131,20 @@ class Client:
 
     # Changes
 
-    def apply(self, documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Object:
-        """Make it so, all or nothing; the plan. `dry_run`: the plan alone, and nothing changes."""
-        body = {"documents": list(documents)}
+    def apply(
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        dry_run: bool = False,
+        dirty: bool = False,
+    ) -> Object:
+        """Make it so, all or nothing; the plan. `dry_run`: the plan alone, and nothing changes.
+
+        dirty: replicas take over new definitions as they run.
+        """
+        body: Object = {"documents": list(documents)}
+        if dirty:
+            body["dirty"] = True
         return self._ask("POST", f"{ROOT}/apply", {"dry_run": dry_run or None}, body=body)
 
     def what_if(self, question: Mapping[str, Any], *, cluster: str | None = None) -> Object:

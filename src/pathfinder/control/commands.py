@@ -17,9 +17,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 
 class Apply(msgspec.Struct, frozen=True, tag=True):
-    """Make the documents true, all of them or none."""
+    """Make the documents true, all of them or none.
+
+    dirty: replicas take over their deployment's new definition without being replaced or
+    bootstrapped again: what runs is left as it is.
+    """
 
     documents: tuple[dict[str, Any], ...]
+    dirty: bool = False
 
 
 class Put(msgspec.Struct, frozen=True, tag=True):

@@ -4,6 +4,7 @@ The shell (or the simulation) appends each change to the journal before it lets 
 and takes it back with `State.revert` when the append fails.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -26,8 +27,9 @@ from pathfinder.control.commands import (
     Request,
 )
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
-from pathfinder.control.objects import Answered, Deployment, Node, Thing
+from pathfinder.control.objects import Answered, Cluster, Container, Deployment, Node, Thing
 from pathfinder.control.placing import view_for_scheduler
+from pathfinder.control.rendering import AWAIT_MS
 from pathfinder.control.settling import settle
 from pathfinder.control.state import Change, State
 from pathfinder.control.transaction import Transaction
@@ -90,6 +92,7 @@ class Controller:
             self._see(node)
         self.life.recovering = bool(self.life.nodes)
         self._is_behind = True
+        self._has_room = False  # measured memory has come under a limit: what waits may fit
 
     def execute(self, request: Request, moment: Moment) -> Outcome:
         """Decide and apply one command; PathfinderError leaves everything as it was."""
@@ -142,6 +145,7 @@ class Controller:
         if request.measurements is not None:
             heard.measurements = request.measurements
             heard.usage_by_slot = {use.slot: use for use in request.measurements.containers}
+            self._watch_memory(node)
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, node, heard, request):
@@ -193,6 +197,7 @@ class Controller:
             self._catch_up(tx)
         self._watch_nodes(tx, moment)
         self._recover(tx, moment)
+        self._tend_waiting(tx)
         # In order of insertion: the first young one ends the search, also among a hundred thousand.
         old = takewhile(
             lambda answered: moment.wall_ms - answered.created_ms > ANSWERED_MS,
@@ -201,6 +206,16 @@ class Controller:
         for answered in list(old):
             tx.drop(answered)
         return self._commit_settled(tx)
+
+    def _tend_waiting(self, tx: Transaction) -> None:
+        """What waits for a measurement, or has waited long enough for addresses, goes on."""
+        tx.place_all = tx.place_all or self._has_room
+        self._has_room = False
+        for key in self.state.held:
+            container = self.state.get(Container, key)
+            assert container is not None
+            if not 0 <= tx.now_ms - container.held_ms < AWAIT_MS:
+                tx.deployments.add(container.group)
 
     def revert(self, change: Change) -> None:
         """Take back the newest change: it did not become durable.
@@ -220,13 +235,16 @@ class Controller:
             node = self.state.get(Node, key)
             if node is not None:
                 self._see(node)
+        self._see_all_of((edit.before, edit.after) for edit in change.edits)
 
     def _take_back(self, tx: Transaction) -> None:
         """Undo a command's edits, and show the scheduler the nodes again as they were."""
-        seen = [before for before, _ in tx.changes() if isinstance(before, Node)]
+        edits = tx.changes()
         tx.take_back()
-        for node in seen:
-            self._see(node)
+        for before, _ in edits:
+            if isinstance(before, Node):
+                self._see(before)
+        self._see_all_of(edits)
 
     def _catch_up(self, tx: Transaction) -> None:
         """Follow up everything.
@@ -274,7 +292,9 @@ class Controller:
                     self._set_status(tx, node, "ready")
                 return node
             case Measure():
-                return polling.measure(tx, self.life, command)
+                node = polling.measure(tx, self.life, command)
+                self._watch_memory(node)
+                return node
             case Mark() | MarkAddress():
                 return marks.take(tx, self.life, command)
 
@@ -298,10 +318,39 @@ class Controller:
                     # A node of this name that was deleted had a life of its own.
                     self.life.nodes[after.key] = polling.life_of(after)
                 self._see(after)
+        tx.place_all = self._see_all_of(tx.changes()) or tx.place_all
         settle(tx, self.life)
 
+    def _watch_memory(self, node: Node) -> None:
+        """New measurements: a node may have come under its cluster's memory limit, or above it."""
+        cluster = self.state.get(Cluster, node.cluster)
+        if cluster is None or not cluster.limits.memory_percent:
+            return
+        before = self.state.fleet.view(node.key)
+        self._see(node)
+        if before is not None and before.why_full and not self._why_full(node):
+            self._has_room = True
+
+    def _why_full(self, node: Node) -> str:
+        view = self.state.fleet.view(node.key)
+        return view.why_full if view is not None else ""
+
+    def _see_all_of(self, edits: Iterable[tuple[Thing | None, Thing | None]]) -> bool:
+        """Show the scheduler the nodes of clusters whose limits differ; whether there are any."""
+        names = {
+            after.name
+            for before, after in edits
+            if isinstance(after, Cluster)
+            and isinstance(before, Cluster)
+            and before.limits != after.limits
+        }
+        for node in list(self.state.all(Node)) if names else ():
+            if node.cluster in names:
+                self._see(node)
+        return bool(names)
+
     def _see(self, node: Node) -> None:
-        self.state.fleet.set_node(node.key, view_for_scheduler(node, self.life))
+        self.state.fleet.set_node(node.key, view_for_scheduler(self.state, node, self.life))
 
     def _commit_settled(self, tx: Transaction) -> Change | None:
         self._settle(tx)

@@ -13,6 +13,7 @@ from pathfinder.control.objects import (
     Container,
     Deployment,
     Image,
+    Limits,
     Node,
     Remote,
     Thing,
@@ -42,7 +43,12 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
     ]
     kinds = [KINDS.index(document["kind"]) for document in command.documents]
     in_order = sorted(range(len(parsed)), key=kinds.__getitem__)
-    return tuple(_put(tx, principal, parsed[index]) for index in in_order)
+    things = tuple(_put(tx, principal, parsed[index]) for index in in_order)
+    if command.dirty:
+        for thing in things:
+            if isinstance(thing, Deployment):
+                workloads.take_over(tx, thing)
+    return things
 
 
 def put(tx: Transaction, principal: Principal, command: commands.Put) -> Thing:
@@ -55,7 +61,7 @@ def _put(
 ) -> Thing:
     if isinstance(wanted, manifests.WantedCluster):
         principal.require("admin", wanted.name)
-        return put_cluster(tx, wanted.name, None)
+        return put_cluster(tx, wanted.name, None, wanted.limits)
     principal.require("write", wanted.cluster)
     match wanted:
         case manifests.WantedDeployment():
@@ -109,16 +115,28 @@ def _upsert(tx: Transaction, new: Remote | Image) -> Thing:
     return tx.put(new)
 
 
-def put_cluster(tx: Transaction, name: str, password_hash: str | None) -> Cluster:
-    """Make a cluster, or change its password; None leaves it."""
+def put_cluster(
+    tx: Transaction, name: str, password_hash: str | None, limits: Limits | None = None
+) -> Cluster:
+    """Make a cluster, or change its password or limits; None leaves them."""
     old = tx.state.get(Cluster, names.name(name, "name"))
     if old is None:
         tx.event("created", kind="cluster", name=name)
-        return tx.put(Cluster(name=name, password_hash=password_hash or ""))
-    if password_hash is None or password_hash == old.password_hash:
+        return tx.put(
+            Cluster(name=name, password_hash=password_hash or "", limits=limits or Limits())
+        )
+    new = replace(
+        old,
+        password_hash=old.password_hash if password_hash is None else password_hash,
+        limits=old.limits if limits is None else limits,
+    )
+    if new == old:
         return old
-    tx.event("password_changed", kind="cluster", name=name)
-    return tx.put(replace(old, password_hash=password_hash))
+    if new.password_hash != old.password_hash:
+        tx.event("password_changed", kind="cluster", name=name)
+    if new.limits != old.limits:
+        tx.event("limits_changed", kind="cluster", name=name)
+    return tx.put(new)
 
 
 def delete(tx: Transaction, principal: Principal, command: commands.Delete) -> Thing:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pathfinder.control.objects import Limits
 from pathfinder.model import names, resources, selectors
 from pathfinder.model.definitions import (
     REPLICAS_MAX,
@@ -14,12 +15,15 @@ from pathfinder.model.definitions import (
 from pathfinder.model.documents import FIELDS, KINDS, allowed_fields
 from pathfinder.model.errors import DefinitionWrong
 
+LIMITS_MAX = {"memory_percent": 100, "containers": 100_000, "stateful": 100_000}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedCluster:
-    """A cluster that shall exist."""
+    """A cluster that shall exist. `limits` None: as they are."""
 
     name: str
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +89,32 @@ def wanted(document: object, place: str) -> Wanted:
     fields = {key: value for key, value in document.items() if key not in ("kind", "name")}
     if kind == "Cluster":
         _only(kind, fields, place)
-        return WantedCluster(name=names.name(document.get("name"), f"{place}.name"))
+        return WantedCluster(
+            name=names.name(document.get("name"), f"{place}.name"),
+            limits=_limits(fields["limits"], f"{place}.limits") if "limits" in fields else None,
+        )
     cluster = names.name(fields.pop("cluster", "default"), f"{place}.cluster")
     if kind in ("Deployment", "Container"):
         name = names.hostname(document.get("name"), f"{place}.name")
     else:
         name = names.name(document.get("name"), f"{place}.name")
     return _OF_KIND[kind](cluster, name, fields, place)
+
+
+def _limits(value: object, place: str) -> Limits:
+    """Up to where nodes take containers; what is not named has no limit."""
+    if not isinstance(value, Mapping):
+        raise DefinitionWrong(place, "must be a mapping")
+    for key in value:
+        if key not in LIMITS_MAX:
+            raise DefinitionWrong(
+                f"{place}.{key}", "is not a limit", hint=f"limits are {', '.join(LIMITS_MAX)}"
+            )
+    amounts = {
+        key: resources.count(value.get(key, 0), f"{place}.{key}", most=most)
+        for key, most in LIMITS_MAX.items()
+    }
+    return Limits(**amounts)
 
 
 def _deployment(cluster: str, name: str, fields: Mapping[str, Any], place: str) -> Wanted:

@@ -95,7 +95,8 @@ def _address(tx: Transaction, container: Container, address: str) -> Container:
     addresses = (address,) if address else ()
     if container.addresses == addresses:
         return container
-    return _put(tx, container, replace(container, addresses=addresses))
+    known = address or container.address
+    return _put(tx, container, replace(container, addresses=addresses, address=known))
 
 
 def _put(tx: Transaction, before: Container, after: Container) -> Container:
@@ -169,5 +170,7 @@ def bootstrap_scheduled(state: State, node_key: str) -> list[tuple[Container, Ph
     return [
         (container, Phase.PROVISIONED)
         for container in state.on_node(node_key)
-        if container.node == name and container.phase == Phase.PROVISIONED
+        if container.node == name
+        and container.phase == Phase.PROVISIONED
+        and (container.round or not container.spec.bootstrap)
     ]

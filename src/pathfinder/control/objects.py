@@ -39,12 +39,25 @@ class Thing(
         raise NotImplementedError
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Up to where a node of a cluster takes new containers. 0: no limit.
+
+    memory_percent: of its memory used, as measured; it takes more at or below that. containers,
+    stateful: how many it may have, of any type and STATEFUL ones.
+    """
+
+    memory_percent: int = 0
+    containers: int = 0
+    stateful: int = 0
+
+
 class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A set of nodes and what runs on them. `password_hash`: argon2id, "" when none is set."""
 
     KIND: ClassVar[str] = "cluster"
     name: str
     password_hash: str = ""
+    limits: Limits = Limits()
 
     @property
     def key(self) -> str:
@@ -113,6 +126,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     generation: int
     resources: Resources
     group: str = ""
+    stateful: bool = False
     revision: int
 
 
@@ -122,8 +136,11 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     At most one generation is current (`node`, `phase`); earlier ones are in `leaving`. `wanted`
     False: it goes when its last copy has gone.
 
-    `round`: the revision at which its present bootstrap was asked for. `bootstrap_tries` and
+    `round`: the revision at which its present bootstrap was asked for; 0: it is held back, since
+    `held_ms`, until addresses that its steps need are known. `bootstrap_tries` and
     `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
+    `address`: the last one known of this generation. `digest`: of what its instance was made from.
+    `taken_digest`: of the definition that it has taken over since without being replaced.
     """
 
     KIND: ClassVar[str] = "container"
@@ -139,6 +156,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     node: str = ""
     assigned: int = 0
     round: int = 0
+    held_ms: int = 0
+    taken_digest: str = ""
     bootstrap_digest: str = ""
     bootstrap_tries: int = 0
     bootstrap_exit_code: int = -1
@@ -146,6 +165,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     wanted: bool = True
     ready: bool = False
     addresses: tuple[str, ...] = ()
+    address: str = ""
     started_ms: int = 0
     restarts: int = 0
     changed_ms: int = 0
@@ -171,7 +191,11 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """Numbered replicas of one definition. `wanted` False: it goes when its last replica has."""
+    """Numbered replicas of one definition. `wanted` False: it goes when its last replica has.
+
+    `is_scripted`: the definition has calls; `refers`: to these deployments' addresses.
+    `last_error`, since `last_error_ms`: why it cannot go on as things are, "" while it can.
+    """
 
     KIND: ClassVar[str] = "deployment"
     cluster: str
@@ -184,6 +208,10 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     wanted: bool = True
     blocked: str = ""
     bootstrap_digest: str = ""
+    is_scripted: bool = False
+    refers: tuple[str, ...] = ()
+    last_error: str = ""
+    last_error_ms: int = 0
     changed_ms: int = 0
 
     @property

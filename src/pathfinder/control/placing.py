@@ -5,7 +5,8 @@ from dataclasses import replace as replace_fields
 from msgspec.structs import replace
 
 from pathfinder.control.life import OUTWAIT_MS, Life
-from pathfinder.control.objects import Container, Node
+from pathfinder.control.objects import Cluster, Container, Limits, Node
+from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
 from pathfinder.model.phases import Phase
@@ -14,7 +15,9 @@ from pathfinder.model.selectors import requirement
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import NodeView
 from pathfinder.scheduler.place import Placement, place
+from pathfinder.wire.messages import Measurements
 
+NO_LIMITS = Limits()
 CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
 
 
@@ -46,6 +49,7 @@ def request_of(container: Container) -> Request:
         need=container.spec.resources,
         constraints=tuple(requirement(text, "") for text in container.spec.constraints),
         group=container.group,
+        stateful=container.spec.type == "STATEFUL",
     )
 
 
@@ -100,9 +104,11 @@ def _few(node_keys: list[str]) -> str:
     return (", ".join(names[:5]) or "its nodes") + more
 
 
-def view_for_scheduler(node: Node, life: Life) -> NodeView:
+def view_for_scheduler(state: State, node: Node, life: Life) -> NodeView:
     """A node as the scheduler sees it: durable facts and present liveness together."""
     status = life.status(node.key)
+    cluster = state.get(Cluster, node.cluster)
+    limits = cluster.limits if cluster is not None else NO_LIMITS
     why = node.runtime_error
     if status == "new":
         why = "has not been heard since the server started"
@@ -119,8 +125,28 @@ def view_for_scheduler(node: Node, life: Life) -> NodeView:
         cordoned=node.cordoned,
         available=status == "ready" and not node.runtime_error,
         why_unavailable=why,
-        containers_max=CONTAINERS_MAX,
+        containers_max=min(limits.containers or CONTAINERS_MAX, CONTAINERS_MAX),
+        stateful_max=limits.stateful,
+        why_full=why_full(limits, life.node(node.key).measurements),
     )
+
+
+def why_full(limits: Limits, measured: Measurements | None) -> str:
+    """Why the measured memory of a node is above its cluster's limit; "" when it is not.
+
+    A node that has measured nothing yet is above it too: what it would come to is not known.
+    """
+    most = limits.memory_percent
+    if not most:
+        return ""
+    if measured is None or measured.memory_used_mib < 0:
+        return f"has not measured its memory yet; the limit is {most} %"
+    total, used = measured.memory_total_mib, measured.memory_used_mib
+    if total <= 0:
+        return f"reports a total memory of 0; the limit is {most} %"
+    if used * 100 <= most * total:
+        return ""
+    return f"uses {used * 100 // total} % of its memory; the limit is {most} %"
 
 
 def _capacity(node: Node) -> Resources:

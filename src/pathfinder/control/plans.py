@@ -47,7 +47,7 @@ def item(state: State, before: Thing | None, after: Thing | None) -> PlanItem:
     if isinstance(after, Container):
         return _container_item(state, before if isinstance(before, Container) else None, after)
     if isinstance(after, Deployment):
-        warnings = (after.blocked,) if after.blocked else ()
+        warnings = tuple(text for text in (after.blocked, after.last_error) if text)
         action: Action = "create" if before is None else "change" if after.wanted else "delete"
         return _item(thing, action, warnings=warnings)
     if after is None:
@@ -91,7 +91,7 @@ def _later(
     if deployment is None or not deployment.wanted:
         return []
     replicas = state.replicas(key)
-    steps = steps_of(replicas, deployment, life)
+    steps = steps_of(state, replicas, deployment, life)
     return [
         _item(
             container,
@@ -101,7 +101,7 @@ def _later(
         )
         for container in replicas
         if container.wanted
-        and change_of(container, rendered(deployment))[0] != "none"
+        and change_of(container, rendered(state, deployment, container.ordinal))[0] != "none"
         and (container.KIND, container.cluster, container.name) not in touched
     ]
 

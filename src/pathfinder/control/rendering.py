@@ -1,19 +1,152 @@
-"""What each replica of a deployment is to be, from the one definition of all."""
+"""What each replica of a deployment is to be, from the one definition of all.
 
-from typing import NamedTuple
+A definition with calls of `$pf-meta:` is rendered for each replica, with the addresses that the
+replicas of other deployments have now. What a rendering was made from is remembered with it, so
+that it is made again only when something of that has changed.
+"""
 
-from pathfinder.control.objects import Deployment
-from pathfinder.model.definitions import ContainerSpec
+from typing import Any, Final, NamedTuple
+
+from pathfinder.control.objects import Container, Deployment
+from pathfinder.control.state import State
+from pathfinder.model import scripting
+from pathfinder.model.definitions import ContainerSpec, spec_from_document
+from pathfinder.model.errors import DefinitionWrong
+from pathfinder.model.names import replica_name
+from pathfinder.model.scripting import Surroundings
+
+# The parts of a definition in which calls are looked for: the others are not free text.
+SCRIPTED: Final = ("environment", "command", "bootstrap")
+AWAIT_MS: Final = 60_000  # for how long a bootstrap waits for addresses that are about to come
 
 
 class Rendered(NamedTuple):
-    """A replica's definition and its digests, which cost more than looking them up."""
+    """A replica's definition and its digests, which cost more than looking them up.
+
+    error: why it could not be rendered; the definition is then as it was written.
+    """
 
     spec: ContainerSpec
     digest: str
     bootstrap_digest: str
+    error: str = ""
 
 
-def rendered(deployment: Deployment) -> Rendered:
-    """The deployment's definition as its replicas have it."""
-    return Rendered(deployment.spec, deployment.digest, deployment.bootstrap_digest)
+class Script(NamedTuple):
+    """What a definition's calls need: whether there are any, and whose addresses."""
+
+    is_scripted: bool
+    deployments: tuple[str, ...]
+
+
+def script_of(spec: ContainerSpec) -> Script:
+    """The calls of a definition; DefinitionWrong with the place of one that cannot be made.
+
+    It is rendered once, without addresses, so that what does not fit its place is found now.
+    """
+    document = spec.document()
+    found = [
+        call
+        for part in SCRIPTED
+        if part in document
+        for call in scripting.calls(document[part], f"spec.{part}")
+    ]
+    if found:
+        _render(spec, Surroundings(ordinal=1, replica_count=1, addresses=lambda _: ()))
+    named = {call.parameters.get("deployment_name", "") for call in found} - {""}
+    return Script(bool(found), tuple(sorted(named)))
+
+
+def trouble(state: State, deployment: Deployment) -> str:
+    """Why the replicas of a deployment cannot be what its definition says; "" when they can."""
+    for name in deployment.refers:
+        other = state.get(Deployment, f"{deployment.cluster}/{name}")
+        if other is None or not other.wanted:
+            return f"its definition refers to deployment {name!r}, which is not there"
+    errors = (
+        rendered(state, deployment, ordinal).error
+        for ordinal in range(1, deployment.replicas + 1)
+        if deployment.is_scripted
+    )
+    return next((error for error in errors if error), "")
+
+
+def rendered(state: State, deployment: Deployment, ordinal: int) -> Rendered:
+    """The deployment's definition as replica `ordinal` has it, or would have it."""
+    if not deployment.is_scripted:
+        return Rendered(deployment.spec, deployment.digest, deployment.bootstrap_digest)
+    addresses = {
+        name: _addresses(state, f"{deployment.cluster}/{name}") for name in deployment.refers
+    }
+    made_from = (deployment.spec, deployment.replicas, tuple(addresses.values()))
+    key = f"{deployment.key}/{ordinal}"
+    known = state.renderings.get(key)
+    if known is None or known[0] != made_from:
+        surroundings = Surroundings(
+            ordinal=ordinal,
+            replica_count=deployment.replicas,
+            addresses=lambda name: addresses.get(name, ()),
+        )
+        known = state.renderings[key] = (made_from, _rendered(deployment, surroundings))
+    answer: Rendered = known[1]
+    return answer
+
+
+def _rendered(deployment: Deployment, surroundings: Surroundings) -> Rendered:
+    try:
+        return _render(deployment.spec, surroundings)
+    except DefinitionWrong as error:
+        return Rendered(
+            deployment.spec, deployment.digest, deployment.bootstrap_digest, error.message
+        )
+
+
+def _render(spec: ContainerSpec, surroundings: Surroundings) -> Rendered:
+    document: dict[str, Any] = spec.document()
+    for part in SCRIPTED:
+        if part in document:
+            document[part] = scripting.rendered(document[part], surroundings)
+    if "environment" in document:
+        document["environment"] = {
+            key: value if isinstance(value, str) else _text(value)
+            for key, value in document["environment"].items()
+        }
+    if "command" in document:
+        document["command"] = [
+            value if isinstance(value, str) else _text(value) for value in document["command"]
+        ]
+    made = spec_from_document(document)
+    return Rendered(made, made.digest(), made.bootstrap_digest())
+
+
+def _text(value: object) -> str:
+    """A number or a list where only text can stand: `3`, `10.0.0.1,10.0.0.2`."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _addresses(state: State, key: str) -> tuple[str, ...]:
+    """The addresses of a deployment's wanted replicas, in the order of their numbers."""
+    return tuple(each.address for each in _wanted(state, key) if each.address)
+
+
+def awaited(state: State, deployment: Deployment) -> tuple[str, ...]:
+    """The replicas of what a definition refers to that have a node and no address yet."""
+    return tuple(
+        each.name
+        for name in deployment.refers
+        for each in _wanted(state, f"{deployment.cluster}/{name}")
+        if each.node and not each.address
+    )
+
+
+def _wanted(state: State, key: str) -> list[Container]:
+    """The replicas that there shall be, as far as there are any, in the order of their numbers."""
+    deployment = state.get(Deployment, key)
+    if deployment is None:
+        return []
+    names = (
+        f"{deployment.cluster}/{replica_name(deployment.name, ordinal)}"
+        for ordinal in range(1, deployment.replicas + 1)
+    )
+    there = (state.get(Container, name) for name in names)
+    return [each for each in there if each and each.wanted and each.deployment == deployment.name]

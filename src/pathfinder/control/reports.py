@@ -9,7 +9,7 @@ from pathfinder.control.life import Life, NodeLife
 from pathfinder.control.objects import Container, Copy, Node, Orphan
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import finish_or_put, move
+from pathfinder.control.workloads import copy_of, finish_or_put, move
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import BootstrapState, Exchange, Holding
 
@@ -166,16 +166,7 @@ def _count(tx: Transaction, node: Node, slot: str, held: Mapping[int, Holding]) 
     ]
     if not surplus:
         return
-    copies = tuple(
-        Copy(
-            node=node.name,
-            generation=holding.generation,
-            resources=container.spec.resources,
-            group=container.group,
-            revision=tx.revision,
-        )
-        for holding in surplus
-    )
+    copies = tuple(copy_of(tx, container, node.name, holding.generation) for holding in surplus)
     tx.nodes.add(node.key)
     tx.put(replace(container, leaving=(*container.leaving, *copies)))
 
@@ -221,7 +212,10 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
         restarts=held.restarts,
         bootstrap_tries=held.bootstrap_tries,
         bootstrap_exit_code=held.bootstrap_exit_code,
-        why=_why_of(phase, held, has_address=has_address),
+        address=held.addresses[0] if held.addresses else container.address,
+        why=_why_of(
+            phase, held, container.why if container.held_ms else "", has_address=has_address
+        ),
         hint=held.hint[:TEXT_MAX] if has_failed else "",
         error_code=held.error_code if has_failed else "",
     )
@@ -240,9 +234,9 @@ def _phase_of(container: Container, held: Holding) -> Phase:
     return max(container.phase, PHASE_OF_BOOTSTRAP[state])
 
 
-def _why_of(phase: Phase, held: Holding, *, has_address: bool) -> str:
+def _why_of(phase: Phase, held: Holding, held_back: str, *, has_address: bool) -> str:
     if phase == Phase.PROVISIONED:
-        return "runs; waits to be bootstrapped"
+        return held_back or "runs; waits to be bootstrapped"
     if phase in (Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAP_ERROR) and held.error:
         return held.error[:TEXT_MAX]
     if phase == Phase.BOOTSTRAP_STARTED:
@@ -287,14 +281,7 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
         return
     leaving = container.leaving
     if container.node and container.node != node.name:
-        old = Copy(
-            node=container.node,
-            generation=container.generation,
-            resources=container.spec.resources,
-            group=container.group,
-            revision=tx.revision,
-        )
-        leaving = (*leaving, old)
+        leaving = (*leaving, copy_of(tx, container, container.node, container.generation))
         tx.nodes.add(container.node_key)
     leaving = tuple(copy for copy in leaving if copy.node != node.name)
     tx.put(
@@ -309,6 +296,8 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
             leaving=leaving,
             ready=False,
             addresses=(),
+            address="",
+            taken_digest="",
             explanation={},
             why="taken over from its node, which knew of a newer generation",
             changed_ms=tx.now_ms,

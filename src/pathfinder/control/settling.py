@@ -1,30 +1,40 @@
 """What follows from a change: rollouts go on, replicas appear and go, what waits is placed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import place_waiting
-from pathfinder.control.rendering import Rendered, rendered
+from pathfinder.control.rendering import AWAIT_MS, Rendered, awaited, rendered, trouble
+from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import begin_anew, create, delete_container, rebootstrap
+from pathfinder.model.phases import Phase
 from pathfinder.reconcile.deployments import Change, Replica, Steps, Wanted, deployment_steps
 
+NAMES_SHOWN_MAX = 3
 ROUNDS_MAX = 4  # reconciling and placing feed each other: create, place, done
 
 
 def settle(tx: Transaction, life: Life) -> None:
     """Bring everything that this transaction touched as far as it can go now."""
+    tx.deployments |= _referrers(tx, tx.deployments)
     for _ in range(ROUNDS_MAX):
         touched, tx.deployments = tx.deployments, set()
-        for key in sorted(touched):
-            _reconcile(tx, life, key)
+        moved = {key for key in sorted(touched) if _reconcile(tx, life, key)}
+        tx.deployments |= _referrers(tx, moved)
         place_waiting(tx, life)
         if not tx.deployments:
             return
     assert not tx.deployments, "reconciling does not come to rest"
+
+
+def _referrers(tx: Transaction, keys: Iterable[str]) -> set[str]:
+    """The deployments whose definitions refer to one of these."""
+    referrers = tx.state.referrers
+    return {key for each in keys if each in referrers for key in referrers[each]}
 
 
 def is_ready(container: Container, life: Life) -> bool:
@@ -34,18 +44,25 @@ def is_ready(container: Container, life: Life) -> bool:
 
 def change_of(container: Container, wanted: Rendered) -> tuple[Change, str]:
     """What would make a container what it is wanted to be, and why."""
-    if container.digest != wanted.digest:
+    if wanted.digest not in (container.digest, container.taken_digest):
         return "replace", f"the definition changed ({container.digest} to {wanted.digest})"
+    if wanted.spec.bootstrap and not container.round:
+        # Its first round: what its steps say is looked at when they are about to be run.
+        if container.phase < Phase.PROVISIONED:
+            return "none", ""
+        return "rebootstrap", "what its bootstrap needs is known"
     if container.bootstrap_digest != wanted.bootstrap_digest:
         return "rebootstrap", "its bootstrap changed"
     return "none", ""
 
 
-def steps_of(containers: Iterable[Container], deployment: Deployment, life: Life) -> Steps:
+def steps_of(
+    state: State, containers: Iterable[Container], deployment: Deployment, life: Life
+) -> Steps:
     """What the reconcile room says about a deployment as it is."""
-    replicas, wanted = [], rendered(deployment)
+    replicas = []
     for container in containers:
-        change, why = change_of(container, wanted)
+        change, why = change_of(container, rendered(state, deployment, container.ordinal))
         is_now_ready = is_ready(container, life)
         replicas.append(
             Replica(
@@ -56,6 +73,7 @@ def steps_of(containers: Iterable[Container], deployment: Deployment, life: Life
                 ready=is_now_ready,
                 leaving=not container.wanted,
                 replacing=container.wanted and not is_now_ready,
+                held=container.why if container.held_ms and change != "none" else "",
             )
         )
     return deployment_steps(
@@ -68,10 +86,11 @@ def steps_of(containers: Iterable[Container], deployment: Deployment, life: Life
     )
 
 
-def _reconcile(tx: Transaction, life: Life, key: str) -> None:
+def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
+    """Take the steps that a deployment needs; whether others may see other addresses now."""
     deployment = tx.state.get(Deployment, key)
     if deployment is None:
-        return
+        return False
     replicas = tx.state.replicas(key)
     if not deployment.wanted:
         for container in replicas:
@@ -80,27 +99,83 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> None:
         if not tx.state.replicas(key):
             tx.drop(deployment)
             tx.happened("deleted", deployment)
-        return
+        return True
+    deployment = _tell_trouble(tx, deployment)
+    if deployment.last_error:
+        tx.deployments.discard(key)
+        return False
     if life.recovering:
         # A replica that looks unready may run on a node that has not been heard yet.
         _create_missing(tx, deployment, replicas)
-        return
-    steps = steps_of(replicas, deployment, life)
-    for ordinal in steps.create:
-        _create_replica(tx, deployment, ordinal)
-    by_name = {container.name: container for container in replicas}
-    spec = rendered(deployment).spec
-    for name in steps.replace:
-        begin_anew(tx, by_name[name], spec, why="its deployment's definition changed")
-    for name in steps.rebootstrap:
-        rebootstrap(tx, by_name[name], spec, why=steps.why[name])
-    for name in steps.delete:
-        delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
+        return False
+    if deployment.refers:
+        _hold_back(tx, deployment, replicas)
+        replicas = tx.state.replicas(key)
+    steps = steps_of(tx.state, replicas, deployment, life)
+    _take(tx, deployment, steps, {container.name: container for container in replicas})
     tx.deployments.discard(key)
     if steps.blocked != deployment.blocked:
         tx.put(replace(deployment, blocked=steps.blocked))
         if steps.blocked:
             tx.happened("blocked", deployment, why=steps.blocked)
+    return bool(steps.create or steps.replace or steps.delete)
+
+
+def _take(
+    tx: Transaction, deployment: Deployment, steps: Steps, by_name: Mapping[str, Container]
+) -> None:
+    for ordinal in steps.create:
+        _create_replica(tx, deployment, ordinal)
+    for name in steps.replace:
+        container = by_name[name]
+        begin_anew(
+            tx,
+            container,
+            rendered(tx.state, deployment, container.ordinal).spec,
+            why="its deployment's definition changed",
+            is_held=bool(deployment.refers),
+        )
+    for name in steps.rebootstrap:
+        container = by_name[name]
+        spec = rendered(tx.state, deployment, container.ordinal).spec
+        rebootstrap(tx, container, spec, why=steps.why[name])
+    for name in steps.delete:
+        delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
+
+
+def _tell_trouble(tx: Transaction, deployment: Deployment) -> Deployment:
+    """Keep why a deployment cannot go on, and since when; forget it when it can again."""
+    error = trouble(tx.state, deployment)
+    if error == deployment.last_error:
+        return deployment
+    tx.happened("failed" if error else "recovered", deployment, why=error)
+    return tx.put(replace(deployment, last_error=error, last_error_ms=tx.now_ms if error else 0))
+
+
+def _hold_back(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
+    """While addresses that its definition needs are about to come, a replica is left as it is.
+
+    Else twenty that start together would be bootstrapped anew with every address that appears.
+    For at most AWAIT_MS: then with what is known, and again when the rest has come.
+    """
+    names = awaited(tx.state, deployment)
+    why = f"waits for the address of {_few(names)}" if names else ""
+    for container in replicas:
+        change, _ = change_of(container, rendered(tx.state, deployment, container.ordinal))
+        is_held = bool(names) and change != "none" and container.wanted
+        since_ms = container.held_ms or tx.now_ms
+        if is_held and 0 <= tx.now_ms - since_ms < AWAIT_MS:
+            if not container.held_ms or container.why != why:
+                tx.put(replace(container, held_ms=since_ms, why=why))
+        elif container.held_ms and change == "none":
+            tx.put(replace(container, held_ms=0))
+        elif container.held_ms:
+            tx.put(replace(container, held_ms=0, why=""))
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN_MAX])
+    return f"{shown} and {len(names) - NAMES_SHOWN_MAX} more" if names[NAMES_SHOWN_MAX:] else shown
 
 
 def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
@@ -111,12 +186,14 @@ def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Cont
     tx.deployments.discard(deployment.key)
 
 
-def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> Container:
-    return create(
+def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> None:
+    made = create(
         tx,
         deployment.cluster,
         deployment.name,
-        rendered(deployment).spec,
+        rendered(tx.state, deployment, ordinal).spec,
         labels=deployment.labels,
         ordinal=ordinal,
     )
+    if deployment.refers:
+        tx.put(replace(made, round=0))

@@ -6,11 +6,12 @@ columns, which are one of them) cannot drift from the things.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pathfinder.control.objects import THINGS, Container, Event, Node, Thing
+from pathfinder.control.objects import THINGS, Container, Deployment, Event, Node, Thing
+from pathfinder.model.definitions import REPLICAS_MAX
 from pathfinder.model.phases import Phase
 from pathfinder.scheduler.fleet import Fleet, copied
 
@@ -48,6 +49,9 @@ class State:
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
         self.nodes_with_orphans: set[str] = set()
+        self.held: set[str] = set()  # containers whose bootstrap waits for addresses
+        self.referrers: dict[str, set[str]] = {}  # deployment -> those that refer to it
+        self.renderings: dict[str, Any] = {}  # of `control.rendering`, which can do without
         self.polling_nodes: dict[str, str] = {}  # digest of the credential -> key
 
     def copy(self) -> "State":
@@ -114,6 +118,8 @@ class State:
                 self._index(key, after)
         if kind == Node.KIND:
             self._index_node(key, before, after)
+        if kind == Deployment.KIND:
+            self._index_deployment(key, before, after)
         if after is None:
             table.pop(key, None)
             if kind == Node.KIND:
@@ -130,6 +136,18 @@ class State:
         if isinstance(after, Node) and after.protocol == "poll":
             self.polling_nodes[after.secret_digest] = key
 
+    def _index_deployment(self, key: str, before: Thing | None, after: Thing | None) -> None:
+        """Who refers to whom, also to a deployment that is not there yet."""
+        if isinstance(before, Deployment):
+            for name in before.refers:
+                _discard(self.referrers, f"{before.cluster}/{name}", key)
+        if isinstance(after, Deployment):
+            for name in after.refers:
+                self.referrers.setdefault(f"{after.cluster}/{name}", set()).add(key)
+        elif isinstance(before, Deployment) and before.is_scripted:
+            for ordinal in range(1, REPLICAS_MAX + 1):
+                self.renderings.pop(f"{key}/{ordinal}", None)
+
     def _index(self, key: str, container: Container) -> None:
         # The table's own key, not an equal text: a million of them are 60 MiB.
         if container.deployment:
@@ -137,25 +155,38 @@ class State:
         if container.node:
             node_key = container.node_key
             self.containers_of_node.setdefault(node_key, set()).add(key)
-            self.fleet.reserve(node_key, container.spec.resources, container.group)
+            self.fleet.reserve(
+                node_key,
+                container.spec.resources,
+                container.group,
+                stateful=container.spec.type == "STATEFUL",
+            )
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
             self.containers_of_node.setdefault(node_key, set()).add(key)
-            self.fleet.reserve(node_key, copy.resources, copy.group)
+            self.fleet.reserve(node_key, copy.resources, copy.group, stateful=copy.stateful)
         if container.wanted and container.phase == Phase.PENDING and not container.leaving:
             self.pending.add(key)
+        if container.held_ms:
+            self.held.add(key)
 
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:
             _discard(self.containers_of_deployment, container.group, key)
         if container.node:
             _discard(self.containers_of_node, container.node_key, key)
-            self.fleet.release(container.node_key, container.spec.resources, container.group)
+            self.fleet.release(
+                container.node_key,
+                container.spec.resources,
+                container.group,
+                stateful=container.spec.type == "STATEFUL",
+            )
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
             _discard(self.containers_of_node, node_key, key)
-            self.fleet.release(node_key, copy.resources, copy.group)
+            self.fleet.release(node_key, copy.resources, copy.group, stateful=copy.stateful)
         self.pending.discard(key)
+        self.held.discard(key)
 
 
 def _discard(index: dict[str, set[str]], of: str, key: str) -> None:

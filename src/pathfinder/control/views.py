@@ -10,6 +10,7 @@ from pathfinder.control.objects import (
     Container,
     Deployment,
     Image,
+    Limits,
     Node,
     Remote,
     Token,
@@ -127,6 +128,8 @@ class DeploymentView(View, frozen=True, kw_only=True, gc=False):
     ready: int
     progress: str
     blocked: str
+    last_error: str
+    last_error_ms: int
     wanted: bool
     spec: dict[str, Any]
     digest: str
@@ -144,6 +147,7 @@ class ClusterView(View, frozen=True, kw_only=True, gc=False):
     deployments: int
     containers: int
     has_password: bool
+    limits: Limits
     created_ms: int
     revision: int
 
@@ -312,7 +316,7 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
     """A deployment as the API shows it."""
     replicas = state.replicas(deployment.key)
     wanted = [container for container in replicas if container.wanted]
-    steps = steps_of(replicas, deployment, life)
+    steps = steps_of(state, replicas, deployment, life)
     return DeploymentView(
         cluster=deployment.cluster,
         name=deployment.name,
@@ -326,6 +330,8 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
         if deployment.wanted
         else f"deleting: {len(replicas)} replicas left",
         blocked=deployment.blocked,
+        last_error=deployment.last_error,
+        last_error_ms=deployment.last_error_ms,
         wanted=deployment.wanted,
         spec=deployment.spec.document(),
         digest=deployment.digest,
@@ -347,6 +353,7 @@ def cluster_view(state: State, cluster: Cluster) -> ClusterView:
         deployments=count(Deployment),
         containers=count(Container),
         has_password=bool(cluster.password_hash),
+        limits=cluster.limits,
         created_ms=cluster.created_ms,
         revision=cluster.revision,
     )

@@ -168,7 +168,7 @@ def _life(twin: State, statuses: dict[str, NodeStatus]) -> Life:
     for key, status in statuses.items():
         life.node(key).status = status
     for node in twin.all(Node):
-        twin.fleet.set_node(node.key, view_for_scheduler(node, life))
+        twin.fleet.set_node(node.key, view_for_scheduler(twin, node, life))
     return life
 
 
@@ -185,14 +185,14 @@ def _add(tx: Transaction, life: Life, cluster: str, added: Sequence[Added]) -> N
                 replace(like, name=name, cordoned=False, runtime_error="", orphans={}, created_ms=0)
             )
             life.node(made.key).status = "ready"
-            tx.state.fleet.set_node(made.key, view_for_scheduler(made, life))
+            tx.state.fleet.set_node(made.key, view_for_scheduler(tx.state, made, life))
     tx.place_all = tx.place_all or bool(added)
 
 
 def _drain(tx: Transaction, life: Life, node: Node) -> None:
     """Nothing new may come, and what is there goes elsewhere, as a drain would end."""
     node = tx.put(replace(node, cordoned=True))
-    tx.state.fleet.set_node(node.key, view_for_scheduler(node, life))
+    tx.state.fleet.set_node(node.key, view_for_scheduler(tx.state, node, life))
     for container in tx.state.on_node(node.key):
         if container.wanted and container.node == node.name:
             workloads.reschedule(tx, container, f"node {node.name} is drained")

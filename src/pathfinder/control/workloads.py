@@ -1,11 +1,13 @@
 """Deployments and containers: what people ask of them, and what follows from it."""
 
 from collections.abc import Mapping
+from dataclasses import replace as spec_with
 
 from msgspec.structs import replace
 
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
 from pathfinder.control.objects import Cluster, Container, Copy, Deployment, Image, Node, Remote
+from pathfinder.control.rendering import rendered, script_of
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.errors import Conflict, DefinitionWrong, NameTaken
@@ -28,6 +30,7 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         )
     for ordinal in range(1, wanted.replicas + 1):
         _check_replica_name(tx, wanted, ordinal)
+    script = script_of(wanted.spec)
     new = Deployment(
         cluster=wanted.cluster,
         name=wanted.name,
@@ -40,6 +43,10 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         created_ms=old.created_ms if old else 0,
         changed_ms=tx.now_ms,
         blocked=old.blocked if old else "",
+        is_scripted=script.is_scripted,
+        refers=script.deployments,
+        last_error=old.last_error if old else "",
+        last_error_ms=old.last_error_ms if old else 0,
         extra=old.extra if old else {},
     )
     if old is not None and replace(new, revision=old.revision, changed_ms=old.changed_ms) == old:
@@ -93,6 +100,27 @@ def create_container(tx: Transaction, wanted: WantedContainer) -> Container:
     _check_image(tx, wanted.cluster, wanted.spec)
     alone = replace(old, wanted=True, deployment="", ordinal=0, created_ms=0)
     return begin_anew(tx, alone, wanted.spec, why="made again", labels=wanted.labels)
+
+
+def take_over(tx: Transaction, deployment: Deployment) -> None:
+    """Let a deployment's replicas count as made by its present definition, as they run.
+
+    What they reserve stays what they were made with; a new generation is made by the definition.
+    """
+    for container in tx.state.replicas(deployment.key):
+        wanted = rendered(tx.state, deployment, container.ordinal)
+        if not container.wanted or wanted.error:
+            continue
+        spec = spec_with(wanted.spec, resources=container.spec.resources)
+        new = replace(
+            container,
+            spec=spec,
+            taken_digest="" if wanted.digest == container.digest else wanted.digest,
+            bootstrap_digest=wanted.bootstrap_digest,
+        )
+        if new != container:
+            tx.happened("taken_over", new, why="its deployment's definition, without a replacement")
+            tx.put(new)
 
 
 def scale(tx: Transaction, key: str, replicas: int, min_available: int | None) -> Deployment:
@@ -165,18 +193,24 @@ def reschedule(tx: Transaction, container: Container, why: str) -> Container:
     return begin_anew(tx, container, container.spec, why=why)
 
 
+def copy_of(tx: Transaction, container: Container, node: str, generation: int) -> Copy:
+    """A generation that `node` shall let go of, from now on."""
+    return Copy(
+        node=node,
+        generation=generation,
+        resources=container.spec.resources,
+        group=container.group,
+        stateful=container.spec.type == "STATEFUL",
+        revision=tx.revision,
+    )
+
+
 def release(tx: Transaction, container: Container) -> Container:
     """The container without a node; what the node had is on its way out, and counted."""
     if not container.node:
         return container
     tx.nodes.add(container.node_key)
-    leaving = Copy(
-        node=container.node,
-        generation=container.generation,
-        resources=container.spec.resources,
-        group=container.group,
-        revision=tx.revision,
-    )
+    leaving = copy_of(tx, container, container.node, container.generation)
     return replace(
         container, node="", assigned=0, addresses=(), leaving=(*container.leaving, leaving)
     )
@@ -239,13 +273,7 @@ def _claim_orphan(tx: Transaction, made: Container) -> Container:
                 )
             )
         else:
-            copy = Copy(
-                node=node.name,
-                generation=orphan.generation,
-                resources=made.spec.resources,
-                group=made.group,
-                revision=tx.revision,
-            )
+            copy = copy_of(tx, made, node.name, orphan.generation)
             made = tx.put(replace(made, leaving=(*made.leaving, copy)))
     return made
 
@@ -265,8 +293,12 @@ def begin_anew(
     *,
     why: str,
     labels: Mapping[str, str] | None = None,
+    is_held: bool = False,
 ) -> Container:
-    """A new generation, placed when the node of the old one has let go of it."""
+    """A new generation, placed when the node of the old one has let go of it.
+
+    `is_held`: its bootstrap waits for a word of its own.
+    """
     released = release(tx, old)
     waits = ""
     if released.leaving:
@@ -277,6 +309,7 @@ def begin_anew(
         digest=spec.digest(),
         bootstrap_digest=spec.bootstrap_digest(),
         labels=old.labels if labels is None else dict(labels),
+        round=0 if is_held else tx.revision,
     )
     tx.happened("replacing", new, node=old.node, why=why)
     finish_or_put(tx, new)
@@ -304,7 +337,10 @@ def redefine(tx: Transaction, old: Container, spec: ContainerSpec) -> Container:
 
 
 def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: str) -> Container:
-    """A new round of bootstrap where the container is; one that does not run yet waits for it."""
+    """A new round of bootstrap where the container is, by the steps of `spec` and nothing else.
+
+    One that does not run yet waits for it.
+    """
     if not old.wanted:
         raise Conflict(f"container {old.name!r} is being deleted")
     if old.phase in MOVING:
@@ -312,12 +348,12 @@ def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: st
             f"container {old.name!r} is being relocated",
             hint=f"wait until it has moved: pfi wait container/{old.name}",
         )
-    assert spec.digest() == old.spec.digest(), "anything else that differs asks for a replacement"
     new = replace(
         old,
-        spec=spec,
+        spec=spec_with(old.spec, bootstrap=spec.bootstrap),
         bootstrap_digest=spec.bootstrap_digest(),
         round=tx.revision,
+        held_ms=0,
         phase=min(old.phase, Phase.PROVISIONED),
         assigned=tx.revision if old.node else 0,
         ready=False,
@@ -343,6 +379,9 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         generation=generation(tx),
         phase=Phase.PENDING,
         round=tx.revision,
+        held_ms=0,
+        taken_digest="",
+        address="",
         bootstrap_tries=0,
         bootstrap_exit_code=-1,
         ready=False,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Cluster": (),
+    "Cluster": ("limits",),
     "Remote": ("server", "protocol", "certificate"),
     "Image": ("alias", "fingerprint", "remote", "kind_of_image"),
     "Deployment": ("labels", "replicas", "min_available", "spec"),

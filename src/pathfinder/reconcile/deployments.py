@@ -28,8 +28,8 @@ class Replica:
     """One replica as it is.
 
     change: what would make it what the definition, rendered for this replica, says; `why` is the
-    reason. leaving: its deletion is wanted already. replacing: its new generation, or its new round
-    of bootstrap, is not ready yet.
+    reason. held: why it is not changed for the moment, "" when it may be. leaving: its deletion is
+    wanted already. replacing: its new generation, or its new round of bootstrap, is not ready yet.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Replica:
     ready: bool
     leaving: bool = False
     replacing: bool = False
+    held: str = ""
 
     @property
     def is_available(self) -> bool:
@@ -86,7 +87,8 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
     create = [n for n in range(1, deployment.replica_count + 1) if n not in taken]
 
     quota = _quota(deployment, live)
-    change = _freely_then_within(quota, outdated)
+    changeable = [replica for replica in outdated if not replica.held]
+    change = _freely_then_within(quota, changeable)
     # A rollout has the first claim on the quota: surplus replicas that are still ready are what
     # lets it go on when every one of the remaining has to stay ready.
     quota -= sum(replica.is_available for replica in change)
@@ -94,9 +96,13 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
 
     touched = {replica.name for replica in (*change, *delete)}
     blocked = ""
-    if any(r.is_available and r.name not in touched for r in outdated):
+    if any(r.is_available and r.name not in touched for r in changeable):
         blocked = _blocked(deployment, surplus)
-    waiting = _waiting(deployment, kept, create, touched) or _still_leaving(ordered)
+    waiting = (
+        _waiting(deployment, kept, create, touched)
+        or _still_leaving(ordered)
+        or next((replica.held for replica in outdated if replica.held), "")
+    )
     return Steps(
         create=tuple(create),
         replace=tuple(r.name for r in change if r.change == "replace"),

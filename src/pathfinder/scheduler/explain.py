@@ -8,7 +8,7 @@ import numpy as np
 
 from pathfinder.scheduler.amounts import amount_text, amount_words
 from pathfinder.scheduler.fit import CONSTRAINT_CODE, RESOURCE_OF_CODE, Failure, Feasibility
-from pathfinder.scheduler.fleet import CONTAINERS_MAX, COUNT, KNOWN, numbers
+from pathfinder.scheduler.fleet import CONTAINERS_MAX, COUNT, KNOWN, STATEFUL, STATEFUL_MAX, numbers
 from pathfinder.scheduler.remedies import deficits, remedies, smallest
 
 NEAREST_MAX: Final = 3
@@ -18,8 +18,8 @@ NEAREST_MAX: Final = 3
 class Reason:
     """One reason, the number of nodes that fail for it, and the predicate of a sentence about them.
 
-    code: "cordoned", "unavailable", "kind", "constraint:rack = r1", "cpu", "memory", "disk",
-    "processes" or "containers_max".
+    code: "cordoned", "unavailable", "memory_limit", "kind", "constraint:rack = r1", "cpu",
+    "memory", "disk", "processes", "containers_max" or "stateful_max".
     """
 
     code: str
@@ -123,6 +123,13 @@ def _reason_text(feasibility: Feasibility, failure: Failure, count: int) -> str:
         most = int(feasibility.columns.traits[CONTAINERS_MAX, row])
         verb = "holds" if count == 1 else "hold"
         return f"{verb} as many containers as allowed ({most} on {name})"
+    if code == "stateful_max":
+        most = int(feasibility.columns.traits[STATEFUL_MAX, row])
+        verb = "holds" if count == 1 else "hold"
+        return f"{verb} as many STATEFUL containers as allowed ({most} on {name})"
+    if code == "memory_limit":
+        why = feasibility.columns.views[name].why_full
+        return f"{'is' if count == 1 else 'are'} above the memory limit ({name}: {why})"
     verb = "does" if count == 1 else "do"
     if code == "kind":
         return f"{verb} not run {feasibility.request.kind} containers"
@@ -190,4 +197,8 @@ def _fault(feasibility: Feasibility, code: str, row: int) -> str:
     if code == "containers_max":
         count = int(feasibility.amounts[COUNT, row])
         return f"holds {amount_words(code, count)} already"
+    if code == "stateful_max":
+        return f"holds {int(feasibility.amounts[STATEFUL, row])} STATEFUL containers already"
+    if code == "memory_limit":
+        return f"is above the memory limit ({columns.views[columns.names[row]].why_full})"
     return f"does not meet {code.removeprefix(CONSTRAINT_CODE)}"

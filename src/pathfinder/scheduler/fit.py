@@ -14,9 +14,12 @@ from pathfinder.scheduler.fleet import (
     COUNT,
     CPU,
     DISK,
+    FULL,
     KNOWN,
     MEMORY,
     PROCESSES,
+    STATEFUL,
+    STATEFUL_MAX,
     UNAVAILABLE,
     Columns,
     Fleet,
@@ -32,6 +35,8 @@ AMOUNT_CODES: Final = (
     (DISK, "disk", False),
     (PROCESSES, "processes", False),
 )
+IS_STATEFUL: Final = len(AMOUNT_CODES)  # in `Needs`, after the resources
+Needs = tuple[int, int, int, int, int]
 RESOURCE_OF_CODE: Final = {code: resource for resource, code, _ in AMOUNT_CODES}
 PLENTY: Final = 1 << 62  # as many as anybody asks for
 CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
@@ -41,7 +46,8 @@ CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
 class Request:
     """One container that wants a node of its cluster.
 
-    group: "cluster/deployment", whose members are spread over nodes, or "".
+    group: "cluster/deployment", whose members are spread over nodes, or "". stateful: it counts as
+    one of the STATEFUL containers that a cluster may limit.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Request:
     need: Resources
     constraints: tuple[Requirement, ...] = ()
     group: str = ""
+    stateful: bool = False
 
 
 class Failure(NamedTuple):
@@ -103,7 +110,7 @@ def examine(columns: Columns, amounts: Numbers, request: Request) -> Feasibility
     known = columns.traits[KNOWN] != 0
     failures.extend(
         Failure(code, known & nodes)
-        for code, nodes in shortages(columns.traits, amounts, numbers(request.need))
+        for code, nodes in shortages(columns.traits, amounts, needs(request))
     )
     return Feasibility(
         request=request,
@@ -129,6 +136,7 @@ def refusals(columns: Columns, request: Request) -> list[Failure]:
     failures = [
         Failure("cordoned", traits[CORDONED] != 0),
         Failure("unavailable", traits[UNAVAILABLE] != 0),
+        Failure("memory_limit", traits[FULL] != 0),
         Failure("kind", known & ~columns.offers(request.kind)),
     ]
     failures.extend(
@@ -138,12 +146,17 @@ def refusals(columns: Columns, request: Request) -> list[Failure]:
     return failures
 
 
-def shortages(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> list[Failure]:
+def needs(request: Request) -> Needs:
+    """What one container takes: the four resources, and whether it counts as STATEFUL."""
+    return (*numbers(request.need), int(request.stateful))
+
+
+def shortages(traits: Numbers, amounts: Numbers, need: Needs) -> list[Failure]:
     """Reasons that depend on amounts: what is left is less than what one container takes."""
     return [Failure(code, left < each) for code, left, each in lefts(traits, amounts, need)]
 
 
-def room(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> Numbers:
+def room(traits: Numbers, amounts: Numbers, need: Needs) -> Numbers:
     """How many such containers each node has room for, one after another."""
     least: Numbers = np.full(traits.shape[1], PLENTY, np.int64)
     for _, left, each in lefts(traits, amounts, need):
@@ -151,9 +164,7 @@ def room(traits: Numbers, amounts: Numbers, need: tuple[int, ...]) -> Numbers:
     return least
 
 
-def lefts(
-    traits: Numbers, amounts: Numbers, need: tuple[int, ...]
-) -> Iterator[tuple[str, Numbers, int]]:
+def lefts(traits: Numbers, amounts: Numbers, need: Needs) -> Iterator[tuple[str, Numbers, int]]:
     """For each reason that depends on amounts: what is left, and what one container takes of it.
 
     Works on any part of the columns, also on one node's. What asks for nothing of a resource fits
@@ -173,3 +184,6 @@ def lefts(
             yield code, np.where(capacity > 0, PLENTY, 0), 1
     most = traits[CONTAINERS_MAX]
     yield "containers_max", np.where(most > 0, most - amounts[COUNT], PLENTY), 1
+    if need[IS_STATEFUL]:
+        most = traits[STATEFUL_MAX]
+        yield "stateful_max", np.where(most > 0, most - amounts[STATEFUL], PLENTY), 1

@@ -25,12 +25,15 @@ MEMORY: Final = 1
 DISK: Final = 2
 PROCESSES: Final = 3
 COUNT: Final = 4  # in amounts: containers that count on the node
+STATEFUL: Final = 5  # in amounts: those of them that are STATEFUL
 CONTAINERS_MAX: Final = 4  # in traits; 0: no bound
-KNOWN: Final = 5  # in traits: 0 for a node with amounts that nobody has described yet
-CORDONED: Final = 6
-UNAVAILABLE: Final = 7
-TRAITS: Final = 8
-AMOUNTS: Final = 5
+STATEFUL_MAX: Final = 5  # in traits; 0: no bound
+KNOWN: Final = 6  # in traits: 0 for a node with amounts that nobody has described yet
+CORDONED: Final = 7
+UNAVAILABLE: Final = 8
+FULL: Final = 9  # its measured memory is above its cluster's limit
+TRAITS: Final = 10
+AMOUNTS: Final = 6
 ROWS_MIN: Final = 16
 MASKS_MAX: Final = 1024  # remembered answers of one cluster: 10 MiB with 10,000 nodes
 
@@ -41,7 +44,8 @@ class NodeView:
 
     available: registered, heard of, and its runtime answers; else `why_unavailable` says why not.
     capacity: 0 for disk or processes means unknown, and unlimited; 0 for CPU or memory means that
-    the node cannot be used. containers_max: 0 means no bound.
+    the node cannot be used. containers_max, stateful_max: 0 means no bound. why_full: why its
+    measured memory keeps it from new containers, "" when it does not.
     """
 
     cluster: str
@@ -53,6 +57,8 @@ class NodeView:
     available: bool = True
     why_unavailable: str = ""
     containers_max: int = 0
+    stateful_max: int = 0
+    why_full: str = ""
 
 
 def numbers(amounts: Resources) -> tuple[int, int, int, int]:
@@ -103,7 +109,8 @@ class Columns:
             self._masks.clear()
         self.views[view.name] = view
         self._traits[:, row] = (
-            *numbers(view.capacity), view.containers_max, 1, view.cordoned, not view.available,
+            *numbers(view.capacity), view.containers_max, view.stateful_max, 1,
+            view.cordoned, not view.available, bool(view.why_full),
         )  # fmt: skip
 
     def forget(self, name: str) -> None:
@@ -113,7 +120,9 @@ class Columns:
             self._traits[:, row] = 0
             self._drop_if_empty(name, row)
 
-    def add(self, name: str, need: Resources, group: str, count: int) -> None:
+    def add(
+        self, name: str, need: Resources, group: str, count: int, *, stateful: bool = False
+    ) -> None:
         """Reserve (count 1) or release (count -1) what one container needs."""
         row = self.row(name)
         amounts = self._amounts
@@ -121,6 +130,8 @@ class Columns:
             if amount:
                 amounts[resource, row] += count * amount
         amounts[COUNT, row] += count
+        if stateful:
+            amounts[STATEFUL, row] += count
         assert amounts[COUNT, row] >= 0, f"released more on {name} than was reserved"
         if group:
             self._add_to_group(name, group, count)
@@ -231,17 +242,23 @@ class Fleet:
             columns.forget(name)
             self._drop_if_empty(cluster, columns)
 
-    def reserve(self, key: str, need: Resources, group: str) -> None:
+    def reserve(self, key: str, need: Resources, group: str, *, stateful: bool = False) -> None:
         """Count one container on a node. `group` is "cluster/deployment", or "" for none."""
         cluster, _, name = key.partition("/")
-        self._columns(cluster).add(name, need, group, 1)
+        self._columns(cluster).add(name, need, group, 1, stateful=stateful)
 
-    def release(self, key: str, need: Resources, group: str) -> None:
+    def release(self, key: str, need: Resources, group: str, *, stateful: bool = False) -> None:
         """Take back one `reserve` with the same arguments."""
         cluster, _, name = key.partition("/")
         columns = self._columns(cluster)
-        columns.add(name, need, group, -1)
+        columns.add(name, need, group, -1, stateful=stateful)
         self._drop_if_empty(cluster, columns)
+
+    def view(self, key: str) -> NodeView | None:
+        """What is known of a node; None when nobody has described it."""
+        cluster, _, name = key.partition("/")
+        columns = self._clusters.get(cluster)
+        return columns.views.get(name) if columns is not None else None
 
     def used(self, key: str) -> Resources:
         """What is reserved on a node."""

@@ -20,8 +20,28 @@ import numpy.typing as npt
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
 from pathfinder.scheduler.explain import Explanation, explain
-from pathfinder.scheduler.fit import Request, candidates, examine, refusals, room, shortages
-from pathfinder.scheduler.fleet import COUNT, CPU, MEMORY, Columns, Fleet, Numbers, numbers
+from pathfinder.scheduler.fit import (
+    IS_STATEFUL,
+    Needs,
+    Request,
+    candidates,
+    examine,
+    needs,
+    refusals,
+    room,
+    shortages,
+)
+from pathfinder.scheduler.fleet import (
+    COUNT,
+    CPU,
+    DISK,
+    MEMORY,
+    PROCESSES,
+    STATEFUL,
+    Columns,
+    Fleet,
+    Numbers,
+)
 
 MILLION: Final = 1_000_000
 COUNT_BITS: Final = 21
@@ -31,7 +51,7 @@ NOWHERE: Final = np.iinfo(np.int64).max
 CLASSES_MAX: Final = 256  # remembered at once: 20 MiB with 10,000 nodes
 
 Index = npt.NDArray[np.intp]
-RequestClass = tuple[str, str, Resources, tuple[Requirement, ...], str]
+RequestClass = tuple[str, str, Resources, tuple[Requirement, ...], str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +121,14 @@ class _Draft:
             self._groups[group] = self.columns.group_counts(group)
         return self._groups[group]
 
-    def reserve(self, row: int, need: tuple[int, ...], group: str) -> None:
+    def reserve(self, row: int, need: Needs, group: str) -> None:
         """Count one more container on a node."""
         amounts = self.amounts
-        for resource, amount in enumerate(need):
-            if amount:
+        for resource in (CPU, MEMORY, DISK, PROCESSES):
+            if amount := need[resource]:
                 amounts[resource, row] += amount
         amounts[COUNT, row] += 1
+        amounts[STATEFUL, row] += need[IS_STATEFUL]
         if group:
             self.group_counts(group)[row] += 1
         self.placed_rows.append(row)
@@ -164,7 +185,7 @@ class _Chooser:
 
     def __init__(self, draft: _Draft, request: Request, count: int) -> None:
         self.draft = draft
-        self.need = numbers(request.need)
+        self.need = needs(request)
         self.members = draft.group_counts(request.group)
         self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
         self.group = request.group
@@ -269,4 +290,11 @@ def preference(traits: Numbers, amounts: Numbers, needed: Numbers, members: Numb
 
 
 def _class_of(request: Request) -> RequestClass:
-    return (request.cluster, request.kind, request.need, request.constraints, request.group)
+    return (
+        request.cluster,
+        request.kind,
+        request.need,
+        request.constraints,
+        request.group,
+        request.stateful,
+    )

@@ -16,6 +16,8 @@ from pathfinder.scheduler.fleet import (
     CONTAINERS_MAX,
     COUNT,
     KNOWN,
+    STATEFUL,
+    STATEFUL_MAX,
     Mask,
     Numbers,
     numbers,
@@ -36,6 +38,13 @@ class BringBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Relieve:
+    """Bring the node's measured memory below its cluster's limit, or raise that; `why` it is."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropConstraints:
     """Ask without these constraints."""
 
@@ -44,10 +53,11 @@ class DropConstraints:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Release that much on the node, and that many of its containers."""
+    """Release that much on the node, and that many of its containers: so many STATEFUL ones."""
 
     amounts: Resources
     containers: int
+    stateful: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,11 @@ class AddNode:
     labels: Mapping[str, str]
 
 
-Change = Uncordon | BringBack | DropConstraints | Free | AskLess | AddNode
+Change = Uncordon | BringBack | Relieve | DropConstraints | Free | AskLess | AddNode
+COUNT_CODES: Final = (
+    ("containers_max", CONTAINERS_MAX, COUNT),
+    ("stateful_max", STATEFUL_MAX, STATEFUL),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ class Remedy:
                 return f"{phrase}: pfi uncordon {self.node}"
             case (AddNode(),):
                 return f"{phrase}: start pathfinder-agent there with a join token of this cluster"
-            case (BringBack() | Free(),):
+            case (BringBack() | Relieve() | Free(),):
                 return phrase
             case _:
                 return f"{phrase}: then {self.node} fits"
@@ -115,13 +129,18 @@ def _phrase(change: Change, node: str) -> str:
             return f"uncordon {node}"
         case BringBack(why):
             return f"bring {node} back ({why})" if why else f"bring {node} back"
+        case Relieve(why):
+            return f"use less memory on {node} or raise the cluster's memory_percent ({why})"
         case DropConstraints((constraint,)):
             return f"drop the constraint {constraint}"
         case DropConstraints(constraints):
             return f"drop the constraints {joined(constraints)}"
-        case Free(amounts, containers):
+        case Free(amounts, containers, stateful):
             verb, place = ("remove", "from") if amounts == NOTHING else ("free", "on")
-            return f"{verb} {resources_words(amounts, containers)} {place} {node}"
+            phrases = [text for text in (resources_words(amounts, containers),) if text]
+            if stateful:
+                phrases.append(f"{stateful} STATEFUL container{'s' * (stateful > 1)}")
+            return f"{verb} {joined(phrases)} {place} {node}"
         case AskLess(at_most):
             return f"ask for at most {resources_words(at_most)}"
         case AddNode(kind, need, constraints):
@@ -142,7 +161,10 @@ class _Hurdles:
         self._dropped: Numbers = np.zeros(len(feasibility.fits), np.int64)
         for code in self._constraints:
             self._dropped += self._failed[code]
-        self._short: Mask = self._failed["containers_max"].copy()
+        self._short: Mask = np.zeros(len(feasibility.fits), np.bool_)
+        for code, _, _ in COUNT_CODES:
+            if code in self._failed:
+                self._short |= self._failed[code]
         for code in RESOURCE_OF_CODE.keys() & self._failed.keys():
             self._short |= self._failed[code]
         self._missing = deficits(feasibility)
@@ -155,6 +177,7 @@ class _Hurdles:
         self._steps: Numbers = (
             self._failed["cordoned"].astype(np.int64)
             + self._failed["unavailable"]
+            + self._failed["memory_limit"]
             + (self._dropped > 0)
             + self._short
         )
@@ -167,6 +190,8 @@ class _Hurdles:
             found.append(self._remedy(row, Uncordon()))
         if (row := first(single & self._failed["unavailable"])) >= 0:
             found.append(self._remedy(row, self._bring_back(row)))
+        if (row := first(single & self._failed["memory_limit"])) >= 0:
+            found.append(self._remedy(row, self._relieve(row)))
         if (row := smallest(single & (self._dropped > 0), self._dropped)) >= 0:
             found.append(self._remedy(row, self._drop(row)))
         if (row := smallest(single & self._freeable, self._missing)) >= 0:
@@ -186,6 +211,8 @@ class _Hurdles:
             changes.append(Uncordon())
         if self._failed["unavailable"][row]:
             changes.append(self._bring_back(row))
+        if self._failed["memory_limit"][row]:
+            changes.append(self._relieve(row))
         if self._dropped[row]:
             changes.append(self._drop(row))
         if self._freeable[row]:
@@ -208,7 +235,10 @@ class _Hurdles:
 
     def _can_ask_less(self) -> Mask:
         """Where there is something left of all failing amounts; never where none is reported."""
-        can: Mask = ~self._failed["containers_max"]
+        can: Mask = np.ones(len(self._short), np.bool_)
+        for code, _, _ in COUNT_CODES:
+            if code in self._failed:
+                can &= ~self._failed[code]
         for code, resource in RESOURCE_OF_CODE.items():
             if code in self._failed:
                 left = self._columns.traits[resource] - self._amounts[resource]
@@ -219,6 +249,9 @@ class _Hurdles:
         name = self._columns.names[row]
         return BringBack(self._columns.views[name].why_unavailable)
 
+    def _relieve(self, row: int) -> Relieve:
+        return Relieve(self._columns.views[self._columns.names[row]].why_full)
+
     def _drop(self, row: int) -> DropConstraints:
         failed = (code for code in self._constraints if self._failed[code][row])
         return DropConstraints(tuple(code.removeprefix(CONSTRAINT_CODE) for code in failed))
@@ -228,11 +261,13 @@ class _Hurdles:
         for code, resource in RESOURCE_OF_CODE.items():
             if code in self._failed and self._failed[code][row]:
                 lacking[resource] = self._need[resource] - self._left(resource, row)
-        containers = 0
-        if self._failed["containers_max"][row]:
-            most = int(self._columns.traits[CONTAINERS_MAX, row])
-            containers = int(self._amounts[COUNT, row]) + 1 - most
-        return Free(resources(tuple(lacking)), containers)
+        return Free(resources(tuple(lacking)), *(self._surplus(row, *code) for code in COUNT_CODES))
+
+    def _surplus(self, row: int, code: str, bound: int, count: int) -> int:
+        """How many containers must go so that one more may come."""
+        if code not in self._failed or not self._failed[code][row]:
+            return 0
+        return int(self._amounts[count, row]) + 1 - int(self._columns.traits[bound, row])
 
     def _ask_less(self, row: int) -> AskLess:
         at_most = [0] * len(self._need)
@@ -252,7 +287,8 @@ def deficits(feasibility: Feasibility) -> Numbers:
     for failure in feasibility.failures:
         resource = RESOURCE_OF_CODE.get(failure.code)
         if resource is None:
-            total += (failure.code == "containers_max") * failure.nodes.astype(np.int64)
+            is_count = any(failure.code == code for code, _, _ in COUNT_CODES)
+            total += is_count * failure.nodes.astype(np.int64)
             continue
         left = feasibility.columns.traits[resource] - feasibility.amounts[resource]
         # Beyond four times too little no node is nearer than another: the product is in 64 bits.

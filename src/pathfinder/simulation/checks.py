@@ -172,7 +172,9 @@ def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -
             if all_ready and ordinals != [*range(1, deployment.replicas + 1)]:
                 raise Broken(f"settled: {name} has {[each.name for each in replicas]}")
             outdated = [
-                each for each in replicas if change_of(each, rendered(deployment))[0] != "none"
+                each
+                for each in replicas
+                if change_of(each, rendered(state, deployment, each.ordinal))[0] != "none"
             ]
             if outdated and all_ready:
                 raise Broken(f"settled: {name} has replicas of an old definition")

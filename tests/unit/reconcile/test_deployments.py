@@ -1,5 +1,7 @@
 """What a deployment's replicas go through next: tables of before, wanted and after. Promise 6."""
 
+from typing import Any
+
 import pytest
 
 from pathfinder.reconcile.deployments import Replica, Steps, Wanted, deployment_steps
@@ -27,7 +29,7 @@ def leaving(ordinal: int, digest: str = NEW) -> Replica:
     return _replica(ordinal, digest, ready=True, leaving=True)
 
 
-def _replica(ordinal: int, digest: str, **fields: bool) -> Replica:
+def _replica(ordinal: int, digest: str, **fields: Any) -> Replica:
     return Replica(
         name=f"web-{ordinal:02}",
         ordinal=ordinal,

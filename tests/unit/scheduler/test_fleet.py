@@ -59,6 +59,7 @@ def test_amounts_without_a_node_are_counted_in_no_reason() -> None:
     assert {failure.code: int(failure.nodes.sum()) for failure in failures} == {
         "cordoned": 1,
         "unavailable": 0,
+        "memory_limit": 0,
         "kind": 1,
         "constraint:rack = r1": 1,
         "cpu": 1,

@@ -22,24 +22,41 @@ COMPARED: Final = ("labels", "replicas", "min_available")
     help="File, directory, or - for standard input. Several times: all together.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing, like pfi plan.")
+@click.option(
+    "--dirty",
+    is_flag=True,
+    help="Let replicas take over a new definition as they run, without making them anew.",
+)
 @click.option("--wait", is_flag=True, help="Wait until everything is ready.")
 @click.option(
     "--timeout", "timeout_s", type=float, default=WAIT_S, show_default=True, metavar="SECONDS"
 )
 @with_session
 def command(
-    session: Session, paths: tuple[str, ...], *, dry_run: bool, wait: bool, timeout_s: float
+    session: Session,
+    paths: tuple[str, ...],
+    *,
+    dry_run: bool,
+    dirty: bool,
+    wait: bool,
+    timeout_s: float,
 ) -> None:
     """Make it as the files say, all of it or nothing.
 
     Applying the same files again changes nothing. Objects that the files do not mention are left
     alone.
     """
-    apply(session, paths, dry_run=dry_run, wait_s=timeout_s if wait and not dry_run else None)
+    wait_s = timeout_s if wait and not dry_run else None
+    apply(session, paths, dry_run=dry_run, dirty=dirty, wait_s=wait_s)
 
 
 def apply(
-    session: Session, paths: tuple[str, ...], *, dry_run: bool, wait_s: float | None = None
+    session: Session,
+    paths: tuple[str, ...],
+    *,
+    dry_run: bool,
+    dirty: bool = False,
+    wait_s: float | None = None,
 ) -> None:
     """Apply the files and show the plan; then wait up to `wait_s`."""
     from pathfinder.cli.manifests import located_by_server, read_manifests
@@ -49,7 +66,7 @@ def apply(
     documents = [manifest.document for manifest in manifests]
     differences = find_differences(session, documents) if dry_run else {}
     try:
-        plan = session.client.apply(documents, dry_run=dry_run)
+        plan = session.client.apply(documents, dry_run=dry_run, dirty=dirty)
     except DefinitionWrong as error:
         raise located_by_server(error, manifests) from None
     show_plan(session, plan, differences)
