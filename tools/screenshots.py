@@ -6,6 +6,7 @@ A real server, with nodes that are played and things in every state; the picture
 
 import contextlib
 import itertools
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Final
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import DESKTOP, PHONE, chromium, sign_in, visitor
+from tests.support.server_process import ServerProcess
 from tests.support.web_stage import PASSWORD, stage, wait_until_listed
 from tools import environment
 
@@ -61,6 +63,7 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("container-reschedule", f"{CLUSTER}/containers/api-01", "10.20.", _confirm),
     ("events", f"{CLUSTER}/events", "scheduled", _nothing),
     ("account", "/ui/account", "Another password", _nothing),
+    ("users", "/ui/users", "anna", _nothing),
     ("not-found", "/ui/nowhere", "no such page", _nothing),
     ("empty-nodes", "/ui/clusters/empty/nodes", "no node yet", _nothing),
     ("empty-deployments", "/ui/clusters/empty/deployments", "no deployment yet", _nothing),
@@ -83,6 +86,10 @@ def take(names: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name, stage(Path(name)) as (server, nodes):
         api = server.api()
         api.put("/api/v3/clusters/empty", {})
+        for person, role in (("anna", "app"), ("ben", "reader")):
+            body = {"name": person, "password": PASSWORD, "role": role}
+            api.call("POST", "/api/v3/users", body)
+        api.call("PATCH", "/api/v3/users/ben", {"disabled": True})
         nodes[-1].stop()
         wait_until_listed(
             api,
@@ -91,12 +98,12 @@ def take(names: list[str]) -> int:
             "a silent node is lost",
         )
         api.connection.close()
-        _take_all(f"http://127.0.0.1:{server.port}", names)
+        _take_all(f"http://127.0.0.1:{server.port}", names, server)
     print(f"{len(list(FOLDER.iterdir()))} pictures in {FOLDER}")
     return 0
 
 
-def _take_all(url: str, names: list[str]) -> None:
+def _take_all(url: str, names: list[str], server: ServerProcess) -> None:
     with chromium() as browser, contextlib.ExitStack() as visitors:
         pages: dict[str, Page] = {}
         for theme, size in itertools.product(THEMES, SIZES):
@@ -115,6 +122,11 @@ def _take_all(url: str, names: list[str]) -> None:
                 page.get_by_text(text).first.wait_for()
                 prepare(page)
                 _picture(page, f"{name}-{variant}")
+        if not names or "lost" in names:
+            server.end(signal.SIGKILL)
+            for variant, page in pages.items():
+                page.get_by_text("The connection to the server is lost").wait_for()
+                _picture(page, f"lost-{variant}")
 
 
 def _picture(page: Page, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pathfinder.store.memory import MemoryStore
+from pathfinder.wire.messages import Measurements
 from tests.support.running import ADMIN, WAIT_S_MAX, Api, RunningServer, running_server
 
 CONTAINERS = "/api/v3/clusters/default/containers"
@@ -35,7 +36,7 @@ class EventStream:
                 continue
             if line == "\n":
                 if fields:
-                    return {**json.loads(fields["data"]), "id": fields["id"]}
+                    return _told(fields)
                 continue
             key, _, value = line.rstrip("\n").partition(": ")
             fields[key] = value
@@ -50,6 +51,14 @@ class EventStream:
     def close(self) -> None:
         self.response.close()
         self.connection.close()
+
+
+def _told(fields: dict[str, str]) -> dict[str, Any]:
+    """An event with its id; what has none tells of several things at once."""
+    data = json.loads(fields["data"])
+    if "id" in fields:
+        return {**data, "id": fields["id"]}
+    return {"event": fields["event"], "items": data}
 
 
 @pytest.fixture
@@ -114,6 +123,24 @@ def test_stream_without_a_place_begins_with_what_happens_now(
     stream.close()
 
     assert event["name"] == "new"
+
+
+def test_stream_tells_what_nodes_use_when_asked(server: RunningServer, api: Api) -> None:
+    node = server.node("n1")
+    node.join()
+    node.exchange(measurements=Measurements(cpu_used_millis=120, memory_used_mib=64))
+    stream = EventStream(server.port, "follow=true&measurements=true&cluster=default")
+    told = stream.next()
+    stream.close()
+    api.put("/api/v3/clusters/other", {})
+    elsewhere = EventStream(server.port, "follow=true&measurements=true&cluster=other")
+    nothing = elsewhere.next()
+    elsewhere.close()
+
+    assert told["event"] == nothing["event"] == "measured"
+    assert [(one["name"], one["status"]) for one in told["items"]] == [("n1", "ready")]
+    assert told["items"][0]["usage"]["cpu_used_millis"] == 120
+    assert nothing["items"] == []
 
 
 def test_stream_ends_when_the_server_stops() -> None:

@@ -192,6 +192,23 @@ def test_terminal_is_refused_with_an_http_answer(
     assert json.loads(refused.value.response.body)["error"]["message"]
 
 
+def test_log_ends_with_the_credential(
+    server: RunningServer, node: DriverNode, pool: ThreadPoolExecutor
+) -> None:
+    made = server.api().call("POST", "/api/v3/tokens", {"name": "short", "role": "reader"}).document
+    reader = server.api(made["token"])
+    answer = pool.submit(reader.call, "GET", f"{CONTAINERS}/box/logs?follow=true")
+    with bring(server, node, asked_for(node).stream_id) as there:
+        there.send(b"\x01before")
+        server.api().call("DELETE", f"/api/v3/tokens/{made['id']}")
+        there.send(b"\x01after")
+        with pytest.raises(ConnectionClosed):
+            there.recv(WAIT_S_MAX)
+
+    assert answer.result().status == 200
+    assert answer.result().body == b"before"
+
+
 def test_container_that_is_on_no_node_has_no_logs(server: RunningServer) -> None:
     api = server.api()
     big = {"spec": {"image": "busybox", "resources": {"memory": "900GiB"}}}

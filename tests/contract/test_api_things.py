@@ -162,6 +162,17 @@ def test_lists_are_filtered_by_labels_deployment_and_phase(api: Api) -> None:
     assert by_phase["items"] == []
 
 
+def test_containers_are_found_by_a_part_of_their_name_and_by_readiness(api: Api) -> None:
+    for name in ("sought-one", "sought-two"):
+        api.put(f"{CONTAINERS}/{name}", {"spec": SPEC})
+    by_text = api.get(f"{CONTAINERS}?text=SOUGHT-T")["items"]
+    ready = api.get(f"{CONTAINERS}?text=sought&ready=true")["items"]
+    others = api.get(f"{CONTAINERS}?text=sought&ready=false")["items"]
+
+    assert [item["name"] for item in by_text] == ["sought-two"]
+    assert (len(ready), len(others)) == (0, 2)
+
+
 def test_selector_that_is_none_is_refused_by_name(api: Api) -> None:
     answer = api.call("GET", f"{CONTAINERS}?selector=a%20%3D%3D%3D%20!")
 

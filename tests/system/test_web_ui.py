@@ -111,6 +111,7 @@ PLACES: list[tuple[str, str]] = [
     (f"{UI}/containers", "analytics"),
     (f"{UI}/containers/web-01", "10.20."),
     (f"{UI}/events", "scheduled"),
+    ("/ui/users", "New user"),
     ("/ui/account", "Another password"),
     ("/ui/nowhere", "no such page"),
 ]
@@ -321,6 +322,24 @@ def test_who_may_only_look_is_offered_nothing_else(visits: Visits, api: Api) -> 
             expect(page.get_by_role("button", name=button, exact=True)).to_have_count(0)
 
     assert api.get("/api/v3/users/reader")["role"] == "reader"
+
+
+def test_administrator_lets_people_in_and_locks_them_out(signed_in: Page, api: Api) -> None:
+    signed_in.goto("/ui/users")
+    signed_in.get_by_role("button", name="New user").click()
+    dialog = signed_in.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("carla")
+    dialog.get_by_label("Role").select_option("app")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Let in").click()
+    row = signed_in.get_by_role("row").filter(has_text="carla")
+    expect(row).to_contain_text("app")
+    row.get_by_role("button", name="Disable").click()
+    dialog.get_by_role("button", name="Disable").click()
+    expect(row).to_contain_text("disabled")
+
+    shown = api.get("/api/v3/users/carla")
+    assert (shown["role"], shown["disabled"], shown["created_by"]) == ("app", True, "admin")
 
 
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"

@@ -167,7 +167,9 @@ def _add_special(name: str, operation: dict[str, Any]) -> None:
     if name == "container_logs":
         responses["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if name == "list_events":
-        stream = {"schema": {"type": "string", "description": "Server-sent events."}}
+        fields = {key: {"type": "string"} for key in ("id", "event", "data")}
+        described = {"type": "object", "description": "Server-sent events.", "properties": fields}
+        stream = {"schema": described}
         responses["200"]["content"]["text/event-stream"] = stream
     if name in ("create_token", "create_join_token", "create_user"):
         plan = {"$ref": REFERENCE.format(name="Plan")}

@@ -12,7 +12,7 @@ from litestar.response import Stream
 
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import error_parts
-from pathfinder.api.asking import FromAsking, FromBackend
+from pathfinder.api.asking import AnyRequest, FromAsking, FromBackend, credential
 from pathfinder.api.port import Backend, Frame, Pipe
 from pathfinder.control import queries
 from pathfinder.model.errors import (
@@ -21,6 +21,7 @@ from pathfinder.model.errors import (
     Malformed,
     NotFound,
     PathfinderError,
+    Unauthorized,
 )
 
 STDOUT: Final = 1
@@ -41,6 +42,7 @@ StreamId = Annotated[str, PathParameter(max_length=64)]
 
 @get("/api/v3/clusters/{cluster:str}/containers/{name:str}/logs", tags=["containers"])
 async def container_logs(
+    request: AnyRequest,
     cluster: given.ClusterName,
     name: given.ThingName,
     asking: FromAsking,
@@ -58,7 +60,8 @@ async def container_logs(
     if (error := _error_in(first)) is not None:
         pipe.close()
         raise error
-    made: Any = Stream(_text(pipe, first), media_type="text/plain; charset=utf-8")
+    text = _text(pipe, first, asking.backend, credential(request))
+    made: Any = Stream(text, media_type="text/plain; charset=utf-8")
     return cast("Response[str]", made)
 
 
@@ -149,14 +152,19 @@ async def _outward(socket: AnySocket, pipe: Pipe) -> None:
             await socket.send_text(frame)
 
 
-async def _text(pipe: Pipe, first: Frame | None) -> AsyncIterator[bytes]:
-    """What channel 1 carries."""
+async def _text(
+    pipe: Pipe, first: Frame | None, backend: Backend, given: str
+) -> AsyncIterator[bytes]:
+    """What channel 1 carries, for as long as the credential that was given is good."""
     frame = first
     try:
         while frame is not None:
+            backend.authenticate(given)
             if isinstance(frame, bytes) and frame[:1] == bytes((STDOUT,)):
                 yield frame[1:]
             frame = await pipe.receive()
+    except Unauthorized:
+        return
     finally:
         pipe.close()
 

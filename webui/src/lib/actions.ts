@@ -2,7 +2,7 @@
 // Each is first asked as a dry run, so that the plan is seen before anything happens.
 
 import { inCluster } from "./api";
-import type { Container, Deployment, Node } from "./types";
+import type { Container, Deployment, Node, User } from "./types";
 
 export interface Request {
   path: string;
@@ -107,6 +107,47 @@ export const NODE_ACTIONS: Action<Node>[] = [
     isDangerous: true,
     when: (node) => node.status === "lost",
     request: (node) => ({ method: "DELETE", path: ofNode(node), query: { force: true } }),
+  },
+];
+
+const ofUser = (user: User) => `/users/${encodeURIComponent(user.name)}`;
+
+const roles = ["reader", "app", "admin"] as const;
+
+export const USER_ACTIONS: Action<User>[] = [
+  ...roles.map(
+    (role): Action<User> => ({
+      key: role,
+      label: `Make ${role}`,
+      text: "Holds from the next click on.",
+      verb: "admin",
+      when: (user) => user.role !== role,
+      request: (user) => ({ method: "PATCH", path: ofUser(user), body: { role } }),
+    }),
+  ),
+  {
+    key: "disable",
+    label: "Disable",
+    text: "Signing in is refused, and whatever sign-ins there are end.",
+    verb: "admin",
+    when: (user) => !user.disabled,
+    request: (user) => ({ method: "PATCH", path: ofUser(user), body: { disabled: true } }),
+  },
+  {
+    key: "enable",
+    label: "Enable",
+    text: "May sign in again, with the password there was.",
+    verb: "admin",
+    when: (user) => user.disabled,
+    request: (user) => ({ method: "PATCH", path: ofUser(user), body: { disabled: false } }),
+  },
+  {
+    key: "delete",
+    label: "Delete",
+    text: "Forget this user. Whatever sign-ins there are end.",
+    verb: "admin",
+    isDangerous: true,
+    request: (user) => ({ method: "DELETE", path: ofUser(user) }),
   },
 ];
 
