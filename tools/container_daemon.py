@@ -37,12 +37,13 @@ PROGRAMS: Final = {
     "nft": "nftables",
     "iptables": "iptables",
 }
-# What the tests' own dockerd and registry are.
+# What the tests' own dockerd, registry and PostgreSQL are.
 TEST_PROGRAMS: Final = {
     "dockerd": "docker.io",
     "containerd": "containerd",
     "runc": "runc",
     "docker-registry": "docker-registry",
+    "pg_createcluster": "postgresql",
 }
 POLICY: Final = Path("/usr/sbin/policy-rc.d")  # asked by Debian before it starts a service
 START_S_MAX: Final = 60.0

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from pathfinder.control.access import Principal
-from pathfinder.control.objects import PersonsRole, Role
+from pathfinder.control.objects import PersonsRole, Role, Thing
 from pathfinder.wire.messages import Measurements, Registration
 
 
@@ -181,6 +181,12 @@ class Redefine(msgspec.Struct, frozen=True, tag=True):
     spec: dict[str, Any]
 
 
+class Import(msgspec.Struct, frozen=True, tag=True):
+    """Put things as another Pathfinder had them, all or none; nothing follows from it."""
+
+    things: tuple[Thing, ...]
+
+
 MarkKind = Literal[
     "provisioned",
     "provision_error",
@@ -258,6 +264,7 @@ Command = (
     | SignOut
     | Register
     | Polling
+    | Import
 )
 
 

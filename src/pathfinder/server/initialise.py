@@ -30,7 +30,7 @@ from pathfinder.server.clock import Clock
 from pathfinder.server.files import DataDirectory, read_secret, write_private
 from pathfinder.server.passwords import MEMORY_KIB, PASSES
 from pathfinder.server.trouble import Trouble
-from pathfinder.store.port import Store
+from pathfinder.store.port import RECORD_BYTES_MAX, Store
 
 ADMINISTRATOR: Final = "admin"
 PASSWORD_LENGTH_MIN: Final = 12
@@ -75,15 +75,18 @@ class Foundation:
         """What there is."""
         return self._controller.state
 
-    def run(self, command: Command) -> None:
+    def run(self, command: Command, *, dry_run: bool = False) -> None:
         """Decide a command and make it durable; Trouble."""
         moment = self._clock.now()
         try:
-            outcome = self._controller.execute(Request(SYSTEM, command), moment)
+            outcome = self._controller.execute(Request(SYSTEM, command, dry_run=dry_run), moment)
         except PathfinderError as error:
             raise Trouble(error.message, hint=error.hint) from None
         if outcome.change is not None:
-            self._store.append(self._epoch, moment.wall_ms, encode_record([outcome.change]))
+            record = encode_record([outcome.change])
+            if len(record) > RECORD_BYTES_MAX:
+                raise Trouble(f"this is more than {RECORD_BYTES_MAX >> 20} MiB at once")
+            self._store.append(self._epoch, moment.wall_ms, record)
 
 
 def initialise(wishes: Wishes, open_store: Callable[[Path], Store], clock: Clock) -> list[str]:

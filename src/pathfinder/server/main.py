@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _init_parser(commands.add_parser("init", help="make a data directory; again is the same"))
+    _import_parser(
+        commands.add_parser("import", help="take over the original's database from a dump")
+    )
     _server_parser(commands.add_parser("server", help="serve the API until told to stop"))
     journal = commands.add_parser("journal", help="look at what was recorded")
     _journal_parsers(journal.add_subparsers(metavar="COMMAND", required=True))
@@ -77,6 +80,15 @@ def _server_parser(parser: argparse.ArgumentParser) -> None:
     lines = [f"  {each.name} (usual: {each.usual})\n      {each.help}" for each in SETTINGS]
     parser.epilog = "Environment:\n" + "\n".join(lines)
     parser.set_defaults(run=_server)
+
+
+def _import_parser(parser: argparse.ArgumentParser) -> None:
+    _data_dir(parser)
+    parser.add_argument("dump", type=Path, metavar="DUMP", help="what pg_dump has written")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be taken over, and change nothing"
+    )
+    parser.set_defaults(run=_import)
 
 
 def _journal_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -121,6 +133,22 @@ def _init(given: argparse.Namespace) -> int:
     for line in said:
         print(line)
     print(f"ready: pathfinder server --data-dir {given.data_dir} --listen 127.0.0.1:8480")
+    return 0
+
+
+def _import(given: argparse.Namespace) -> int:
+    from pathfinder.server.clock import MachineClock
+    from pathfinder.server.original.importing import import_dump
+    from pathfinder.store.port import StoreFailure
+    from pathfinder.store.sqlite import SqliteStore
+
+    directory = Path(given.data_dir)
+    clock = MachineClock()
+    try:
+        for line in import_dump(given.dump, directory, SqliteStore, clock, dry_run=given.dry_run):
+            print(line)
+    except StoreFailure as error:
+        raise Trouble(str(error), hint="stop the server on it first") from None
     return 0
 
 

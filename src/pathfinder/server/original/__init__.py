@@ -1,0 +1,1 @@
+"""Taking over what the original Pathfinder has in its database."""
