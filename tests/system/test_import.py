@@ -123,6 +123,17 @@ def test_every_format_of_pg_dump_says_the_same(
     assert ended.stdout == plain.stdout
 
 
+def test_other_formats_say_what_reads_them_where_it_is_missing(tmp_path: Path) -> None:
+    dump = tmp_path / "db.dump"
+    dump.write_bytes(b"PGDMP\x01\x0e")
+    nothing_installed = {"PATH": str(tmp_path)}
+    ended = run_program("import", "--data-dir", tmp_path, dump, environment=nothing_installed)
+
+    assert ended.returncode == 1
+    assert "pg_restore reads, which is not installed" in ended.stderr
+    assert "postgresql-client" in ended.stderr
+
+
 def test_dry_run_and_problems_change_nothing(database: PrivatePostgres, tmp_path: Path) -> None:
     database.execute(base_rows() + container("web", "SCHEDULE_RELOCATION"))
     initialised(tmp_path)

@@ -86,15 +86,3 @@ def test_file_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
         read_dump(path)
     with pytest.raises(Trouble, match="cannot read"):
         read_dump(tmp_path / "missing.sql")
-
-
-def test_format_of_pg_restore_needs_pg_restore(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "db.dump"
-    path.write_bytes(b"PGDMP\x01\x0e")
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(Trouble, match="pg_restore reads, which is not installed") as caught:
-        read_dump(path)
-    assert "postgresql-client" in caught.value.hint
