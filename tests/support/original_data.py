@@ -11,13 +11,23 @@ NODE_TOKEN: Final = "N" * 64
 APP_TOKEN: Final = "A" * 64
 CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----\nMII\\B\n-----END CERTIFICATE-----\n"
 ATTRIBUTES: Final = {"consul": {"hosts": ["1.consul"], "text": "tab\t, newline\n, ü, \\, '"}}
-STEPS: Final = [
-    {
+CALLS: Final = {
+    "id": "$pf-meta:container_id?",
+    "consul": {"hosts": "$pf-meta:deployment_ip_addresses?deployment_name=consul"},
+}
+RENDERED: Final = {"id": 1, "consul": {"hosts": ["10.1.0.1", "10.1.0.2"]}}
+
+
+def step(attributes: object) -> dict[str, object]:
+    """One bootstrapper."""
+    return {
         "bootstrap_type": "chef-solo",
         "bootstrap_cookbooks_url": "https://cookbooks.example/master.tar.gz",
-        "bootstrap_attributes": ATTRIBUTES,
+        "bootstrap_attributes": attributes,
     }
-]
+
+
+STEPS: Final = [step(ATTRIBUTES)]
 DEFINITION: Final = {
     "source": {
         "source_type": "image",
@@ -126,6 +136,20 @@ def all_rows() -> str:
                 desired_num_replicas=2,
                 definition=DEFINITION,
                 min_available_replicas=1,
+            ),
+            insert(
+                "deployments",
+                cluster_id=1,
+                name="kafka",
+                desired_num_replicas=1,
+                definition={**DEFINITION, "bootstrappers": [step(CALLS)]},
+                min_available_replicas=1,
+            ),
+            container(
+                "kafka-01",
+                "BOOTSTRAPPED",
+                ipaddress="10.1.0.9",
+                bootstrappers=[step(RENDERED)],
             ),
             container("consul-01", "BOOTSTRAPPED", ipaddress="10.1.0.1"),
             container("consul-02", "BOOTSTRAPPED", ipaddress="10.1.0.2"),

@@ -82,6 +82,7 @@ def test_clients_go_on_with_what_they_have_and_nothing_starts_or_stops(
             "consul-02": "BOOTSTRAPPED",
             "going": "SCHEDULE_DELETION",
             "half": "BOOTSTRAP_ERROR",
+            "kafka-01": "BOOTSTRAPPED",
             "new": "SCHEDULED",
             "plain": "PROVISIONED",
         }
@@ -119,7 +120,7 @@ def test_every_format_of_pg_dump_says_the_same(
     other = database.dump(tmp_path / form, f"--format={form}")
     ended = run_program("import", "--data-dir", tmp_path, "--dry-run", other)
 
-    assert "2 BOOTSTRAPPED in default" in ended.stdout
+    assert "3 BOOTSTRAPPED in default" in ended.stdout
     assert ended.stdout == plain.stdout
 
 

@@ -97,7 +97,13 @@ def _container(found: Found, cluster: str, name: str, rows: Rows) -> Container |
     if spec is None:
         return None
     copies = tuple(
-        Copy(node=node.name, generation=0, resources=spec.resources, revision=0)
+        Copy(
+            node=node.name,
+            generation=0,
+            resources=spec.resources,
+            stateful=spec.type == "STATEFUL",
+            revision=0,
+        )
         for node in (_node(found, each) for each in rows.leaving)
         if node is not None
     )
@@ -121,6 +127,7 @@ def _container(found: Found, cluster: str, name: str, rows: Rows) -> Container |
         leaving=copies,
         wanted=bool(rows.alive),
         addresses=(address,) if address else (),
+        address=address,
         created_ms=moment(row, "created_at"),
         changed_ms=moment(row, "last_status_update_at") or moment(row, "updated_at"),
         why=WHY,

@@ -116,7 +116,7 @@ def _line(thing: Thing, of_node: Counter[str]) -> str:
             cordoned = ", not schedulable" if thing.cordoned else ""
             return f"node        {thing.key}: {of_node[thing.key]} containers{cordoned}"
         case Deployment():
-            return f"deployment  {thing.key}: {thing.replicas} replicas"
+            return f"deployment  {thing.key}: {thing.replicas} replica{'s' * (thing.replicas != 1)}"
         case Token():
             return f"ext_app     {thing.name}: its token is kept, as {thing.id}"
         case _:

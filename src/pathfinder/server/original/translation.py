@@ -15,8 +15,9 @@ from typing import Any, Final
 from pathfinder.api.original import definitions
 from pathfinder.control.access import SHA512, imported_id
 from pathfinder.control.objects import Cluster, Deployment, Node, Remote, Thing, Token
+from pathfinder.control.rendering import Script, script_of
 from pathfinder.model.definitions import REPLICAS_MAX, ContainerSpec, container_spec
-from pathfinder.model.errors import PathfinderError
+from pathfinder.model.errors import DefinitionWrong, PathfinderError
 from pathfinder.model.names import HOSTNAME, NAME, NAME_LENGTH_MAX
 from pathfinder.server.original.dump import Row, Tables
 from pathfinder.wire.messages import Facts
@@ -138,8 +139,10 @@ def deployments(found: Found, tables: Tables) -> None:
         if cluster is None or not HOSTNAME.fullmatch(name):
             found.problems.append(f"deployment {name!r}: its name or its cluster cannot be used")
             continue
-        spec = spec_of(found, f"deployment {name}", json_of(row, "definition", {}))
-        if spec is None:
+        what = f"deployment {name}"
+        spec = spec_of(found, what, json_of(row, "definition", {}))
+        script = _script_of(found, what, spec) if spec else None
+        if spec is None or script is None:
             continue
         replicas = min(max(_whole(row, "desired_num_replicas", "count", usual=1), 0), REPLICAS_MAX)
         floor = _whole(row, "min_available_replicas", "min_available_count", usual=1)
@@ -152,6 +155,8 @@ def deployments(found: Found, tables: Tables) -> None:
                 spec=spec,
                 digest=spec.digest(),
                 bootstrap_digest=spec.bootstrap_digest(),
+                is_scripted=script.is_scripted,
+                refers=script.deployments,
                 created_ms=moment(row, "created_at"),
                 changed_ms=moment(row, "updated_at"),
                 extra=_origin(row, name),
@@ -199,6 +204,14 @@ def spec_of(found: Found, what: str, definition: dict[str, Any]) -> ContainerSpe
             spec["image"]["remote"] = found.remote_names.get(remote, remote)
         return container_spec(spec, what)
     except PathfinderError as error:
+        found.problems.append(f"{what}: {error.message}")
+        return None
+
+
+def _script_of(found: Found, what: str, spec: ContainerSpec) -> Script | None:
+    try:
+        return script_of(spec)
+    except DefinitionWrong as error:
         found.problems.append(f"{what}: {error.message}")
         return None
 
