@@ -42,9 +42,21 @@ MUTANTS = (
     ),
     Mutant(
         name="what_is_on_its_way_out_is_not_waited_for",
-        file="control/state.py",
-        old="container.phase == Phase.PENDING and not container.leaving:",
-        new="container.phase == Phase.PENDING:",
+        file="control/objects.py",
+        old='return self.spec.type == "STATELESS" and all(copy.abandoned for copy in self.leaving)',
+        new="return True",
+    ),
+    Mutant(
+        name="a_lost_node_is_never_given_up",
+        file="control/controller.py",
+        old="        losing.give_up_lost(tx, self.life, moment.uptime_ms)\n",
+        new="",
+    ),
+    Mutant(
+        name="an_abandoned_copy_is_kept_for_ever",
+        file="control/replies.py",
+        old="        and not container.ready\n",
+        new="",
     ),
     Mutant(
         name="a_starting_server_does_not_wait_for_its_nodes",

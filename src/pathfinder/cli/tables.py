@@ -62,6 +62,9 @@ def _why(item: Item, _: int) -> str:
 
 def _node_status(item: Item, _: int) -> str:
     status = str(item.get("status", ""))
+    silent_ms = item.get("heard_ms_ago")
+    if status in ("suspect", "lost") and silent_ms is not None:
+        status = f"{status} for {age(silent_ms)}"
     return f"{status},cordoned" if item.get("cordoned") else status
 
 

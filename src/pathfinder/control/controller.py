@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from pathfinder.control import handlers, marks, nodes, plans, polling, replies, reports
+from pathfinder.control import handlers, losing, marks, nodes, plans, polling, replies, reports
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import (
     Apply,
@@ -198,6 +198,7 @@ class Controller:
         self._watch_nodes(tx, moment)
         self._recover(tx, moment)
         self._tend_waiting(tx)
+        losing.give_up_lost(tx, self.life, moment.uptime_ms)
         # In order of insertion: the first young one ends the search, also among a hundred thousand.
         old = takewhile(
             lambda answered: moment.wall_ms - answered.created_ms > ANSWERED_MS,
@@ -289,7 +290,7 @@ class Controller:
                 node = tx.need(Node, command.node)
                 self.hear_poll(node.key, moment)
                 if self.life.node(node.key).status != "ready":
-                    self._set_status(tx, node, "ready")
+                    self._set_status(tx, node, "ready", moment)
                 return node
             case Measure():
                 node = polling.measure(tx, self.life, command)
@@ -372,7 +373,7 @@ class Controller:
     ) -> Change | None:
         tx = self._transaction(moment, f"node {node.name}")
         if back:
-            self._set_status(tx, node, "ready")
+            self._set_status(tx, node, "ready", moment)
         try:
             reports.take(tx, self.life, node, request)
             self._recover(tx, moment)
@@ -398,15 +399,22 @@ class Controller:
             if node is None:
                 # Here and not in its deletion, which could have been a dry run, or be reverted.
                 del self.life.nodes[key]
+                self.life.lost.discard(key)
                 continue
             status = self.life.status_at(key, moment.uptime_ms)
             if status != life.status:
-                self._set_status(tx, node, status)
+                self._set_status(tx, node, status, moment)
 
-    def _set_status(self, tx: Transaction, node: Node, status: NodeStatus) -> None:
+    def _set_status(self, tx: Transaction, node: Node, status: NodeStatus, moment: Moment) -> None:
         life: NodeLife = self.life.node(node.key)
         before = life.status
         life.status = status
+        if status == "lost":
+            self.life.lost.add(node.key)
+            life.lost_ms = moment.uptime_ms
+        else:
+            self.life.lost.discard(node.key)
+            life.lost_ms = life.given_up_ms = None
         self._see(node)
         if status == "lost" or before == "lost" or (before == "new" and status == "ready"):
             tx.happened(status, node)

@@ -4,6 +4,7 @@ Lost with the process, on purpose: a new server hears every node, or outwaits it
 starts or stops anything. Times are milliseconds of one clock that only measures durations.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -46,6 +47,8 @@ class NodeLife:
     is_unsettled: bool = False  # what it reported did not become durable: take it anew
     usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
     let_go: dict[str, Container] = field(default_factory=dict)  # by mark: for its repetitions
+    lost_ms: int | None = None  # since when it is lost
+    given_up_ms: int | None = None  # since when what it had is made elsewhere
     polls: bool = False  # no lease: suspect when silent, and never lost by the clock alone
 
 
@@ -60,6 +63,8 @@ class Life:
         self.recovering = True
         self.restored = False
         self.nodes: dict[str, NodeLife] = {}
+        self.lost: set[str] = set()
+        self.given_up: deque[tuple[int, str]] = deque()  # when, and in which cluster
 
     def node(self, key: str) -> NodeLife:
         """A node's life, begun when first asked for."""

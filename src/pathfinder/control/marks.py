@@ -14,7 +14,7 @@ from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Node
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import finish_or_put, move
+from pathfinder.control.workloads import finish_or_put, let_abandoned_go, move
 from pathfinder.model.errors import Conflict, NotFound
 from pathfinder.model.phases import Phase
 
@@ -107,7 +107,10 @@ def _put(tx: Transaction, before: Container, after: Container) -> Container:
     """
     done = after.phase == Phase.BOOTSTRAPPED or (after.phase in RUNS and not after.spec.bootstrap)
     has_address = bool(after.addresses) or after.spec.network == "none"
-    after = tx.put(replace(after, ready=done and has_address))
+    ready = done and has_address
+    if ready and not before.ready:
+        after = let_abandoned_go(tx, after)
+    after = tx.put(replace(after, ready=ready))
     if after.ready and not before.ready:
         tx.happened("ready", after, why=after.addresses[0] if after.addresses else "")
     elif before.ready and not after.ready:

@@ -119,7 +119,8 @@ def _credible(amount: int) -> int:
 class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A generation on its way out of a node.
 
-    Counted there until the node, having seen `revision`, no longer holds it.
+    Counted there until the node, having seen `revision`, no longer holds it. `abandoned`: it was
+    not STATEFUL and its node's lease has ended: another may be made before this one is gone.
     """
 
     node: str
@@ -127,6 +128,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     resources: Resources
     group: str = ""
     stateful: bool = False
+    abandoned: bool = False
     revision: int
 
 
@@ -178,6 +180,15 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     def key(self) -> str:
         """cluster/name."""
         return f"{self.cluster}/{self.name}"
+
+    @property
+    def may_be_placed(self) -> bool:
+        """Whether it waits for nothing but a node: nothing runs that there may be only one of."""
+        if not self.wanted or self.phase != Phase.PENDING:
+            return False
+        if not self.leaving:
+            return True
+        return self.spec.type == "STATELESS" and all(copy.abandoned for copy in self.leaving)
 
     @property
     def group(self) -> str:

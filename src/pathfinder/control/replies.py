@@ -70,6 +70,7 @@ def _difference(
         for container in state.on_node(node.key)
         if container.node != node.name
         and any(c.node == node.name and c.revision > request.seen for c in container.leaving)
+        and not _is_kept_running(container, node)
     ]
     return _reply(
         request,
@@ -101,8 +102,25 @@ def _assignments(state: State, node: Node, *, since: int) -> list[Assignment]:
         for container in state.on_node(node.key)
         if container.wanted and container.node == node.name and container.assigned > since
     ]
-    orphans = [Assignment(slot=slot, generation=0, hold=True) for slot in node.orphans]
-    return wanted + orphans
+    kept = [
+        container.name
+        for container in state.on_node(node.key)
+        if _is_kept_running(container, node)
+        and any(copy.node == node.name and copy.revision > since for copy in container.leaving)
+    ]
+    return wanted + [
+        Assignment(slot=slot, generation=0, hold=True) for slot in (*kept, *node.orphans)
+    ]
+
+
+def _is_kept_running(container: Container, node: Node) -> bool:
+    """Whether the node keeps an abandoned copy until the one that is made elsewhere is ready."""
+    return (
+        container.wanted
+        and container.node not in ("", node.name)
+        and not container.ready
+        and any(copy.node == node.name and copy.abandoned for copy in container.leaving)
+    )
 
 
 def assignment(state: State, container: Container) -> Assignment:

@@ -9,7 +9,7 @@ from pathfinder.control.life import Life, NodeLife
 from pathfinder.control.objects import Container, Copy, Node, Orphan
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import copy_of, finish_or_put, move
+from pathfinder.control.workloads import copy_of, finish_or_put, let_abandoned_go, move
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import BootstrapState, Exchange, Holding
 
@@ -201,6 +201,8 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
     has_address = bool(held.addresses) or container.spec.network == "none"
     ready = has_address and phase not in UNFINISHED
     became_ready = ready and not container.ready
+    if became_ready:
+        container = let_abandoned_go(tx, container)
     has_failed = phase == Phase.BOOTSTRAP_ERROR
     _become(
         tx,

@@ -12,7 +12,6 @@ import msgspec
 
 from pathfinder.control.objects import THINGS, Container, Deployment, Event, Node, Thing
 from pathfinder.model.definitions import REPLICAS_MAX
-from pathfinder.model.phases import Phase
 from pathfinder.scheduler.fleet import Fleet, copied
 
 T = TypeVar("T", bound=Thing)
@@ -165,7 +164,7 @@ class State:
             node_key = f"{container.cluster}/{copy.node}"
             self.containers_of_node.setdefault(node_key, set()).add(key)
             self.fleet.reserve(node_key, copy.resources, copy.group, stateful=copy.stateful)
-        if container.wanted and container.phase == Phase.PENDING and not container.leaving:
+        if container.may_be_placed:
             self.pending.add(key)
         if container.held_ms:
             self.held.add(key)

@@ -236,9 +236,18 @@ def container_view(life: Life, container: Container) -> ContainerView:
     """A container as the API shows it."""
     node = container.node or (container.leaving[-1].node if container.leaving else "")
     ready = is_ready(container, life)
-    why = container.why
-    if container.ready and not ready:
-        why = f"its node {container.node} is lost: not heard since its lease ended"
+    why, hint = container.why, container.hint
+    if container.node and life.status(container.node_key) == "lost" and container.wanted:
+        if container.spec.type == "STATEFUL":
+            why = (
+                f"its node {container.node} is lost: it may still run there, and is not made twice"
+            )
+            hint = (
+                "it is back when its node is; when the machine is dead for certain: "
+                f"pfi delete node {container.node} --force"
+            )
+        elif container.ready:
+            why = f"its node {container.node} is lost: not heard since its lease ended"
     return ContainerView(
         cluster=container.cluster,
         name=container.name,
@@ -262,7 +271,7 @@ def container_view(life: Life, container: Container) -> ContainerView:
         revision=container.revision,
         wanted=container.wanted,
         why=why,
-        hint=container.hint,
+        hint=hint,
         error_code=container.error_code,
         explanation=container.explanation or None,
         leaving=tuple(

@@ -182,7 +182,7 @@ def finish_or_put(tx: Transaction, container: Container) -> None:
         tx.happened("deleted", container)
     if container.deployment:
         tx.deployments.add(container.group)
-    if container.wanted and container.phase == Phase.PENDING and not container.leaving:
+    if container.may_be_placed:
         tx.placing.add(container.key)
 
 
@@ -207,6 +207,7 @@ def copy_of(tx: Transaction, container: Container, node: str, generation: int) -
 
 def release(tx: Transaction, container: Container) -> Container:
     """The container without a node; what the node had is on its way out, and counted."""
+    container = let_abandoned_go(tx, container)
     if not container.node:
         return container
     tx.nodes.add(container.node_key)
@@ -214,6 +215,18 @@ def release(tx: Transaction, container: Container) -> Container:
     return replace(
         container, node="", assigned=0, addresses=(), leaving=(*container.leaving, leaving)
     )
+
+
+def let_abandoned_go(tx: Transaction, container: Container) -> Container:
+    """Nodes that keep an abandoned copy running are told that they need not any more."""
+    if not any(copy.abandoned for copy in container.leaving):
+        return container
+    tx.nodes.update(f"{container.cluster}/{c.node}" for c in container.leaving if c.abandoned)
+    leaving = tuple(
+        replace(copy, revision=tx.revision) if copy.abandoned else copy
+        for copy in container.leaving
+    )
+    return replace(container, leaving=leaving)
 
 
 def create(

@@ -26,6 +26,7 @@ from pathfinder.wire.messages import Exchange, Facts, Registration, Reply
 CAPACITY_MIB = 900
 TROUBLED_MS = 60_000
 SETTLE_MS = 90_000
+LOOK_MS = 997  # at lost nodes: not in step with anything
 SECRET = "0" * 64
 
 
@@ -62,6 +63,7 @@ class World:
         self.travel_ms = luck.choice((20, 20, 600))  # how long a message takes at most
         self.gap_ms = luck.choice((2_000, 15_000, 15_000, 15_000))  # between two changes of mind
         self.revision_max = 0
+        self.known = State()  # what the server knew last, also while it is down
 
     def run(self) -> Verdict:
         """Trouble, then calm, then everything must be as people want it."""
@@ -71,6 +73,7 @@ class World:
             self._live(person)
         if self.faults.troubles:
             self._trouble()
+        self._watch_lost()
         actions = self.timeline.run_until(TROUBLED_MS, self._check)
         self._calm_down()
         actions += self.timeline.run_until(TROUBLED_MS + SETTLE_MS, self._check)
@@ -261,6 +264,12 @@ class World:
 
     # Checking.
 
+    def _watch_lost(self) -> None:
+        controller = self.server.controller
+        if controller is not None and self.server.life:
+            checks.check_lost(controller, self.timeline.now_ms)
+        self.timeline.after(LOOK_MS, self._watch_lost)
+
     def _on_change(self, change: Change, controller: Controller) -> None:
         self._note(f"revision {change.revision} {len(change.edits)}")
         if change.revision <= self.revision_max:
@@ -282,9 +291,10 @@ class World:
         return self._check_ground
 
     def _check_ground(self) -> None:
-        state = self.server.controller.state if self.server.controller else State()
+        if self.server.controller is not None:
+            self.known = self.server.controller.state
         held = {node.name: self._held(node) for node in self.nodes}
-        checks.check_running(held, state, CAPACITY_MIB)
+        checks.check_running(held, self.known, CAPACITY_MIB, is_restored=self.server.restored)
 
     def _check(self) -> None:
         """After each action: what is cheap to check always."""
