@@ -99,6 +99,8 @@ class Live {
         signal: AbortSignal.any([stopped, silent.signal]),
       });
       onGood();
+      const now = Date.parse(response.headers.get("date") ?? "");
+      if (now) clock.set(now);
       this.status = "live";
       this.#tell(null);
       const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();

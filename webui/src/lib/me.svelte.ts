@@ -3,6 +3,8 @@
 import { ask, Problem, whenSignedOut } from "./api";
 import type { Caller } from "./types";
 
+const AGAIN_MS = 1_000;
+
 class Me {
   caller = $state.raw<Caller | null>(null);
   /** Whether it is known who asks; before, nothing is shown. */
@@ -17,14 +19,19 @@ class Me {
     });
   }
 
+  /** Find out; a server that is starting or away is asked until it answers. */
   async look(): Promise<void> {
-    try {
-      this.caller = await ask<Caller>("/sign-in");
-    } catch (error) {
-      this.caller = null;
-      if (!(error instanceof Problem) || error.status !== 401)
+    for (;;) {
+      try {
+        this.caller = await ask<Caller>("/sign-in");
+        break;
+      } catch (error) {
+        if (error instanceof Problem && error.status === 401) break;
         this.notice = error instanceof Error ? error.message : String(error);
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      }
     }
+    this.notice = "";
     this.isKnown = true;
   }
 

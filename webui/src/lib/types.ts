@@ -46,6 +46,7 @@ export interface Node {
   cluster: string;
   name: string;
   status: string;
+  protocol?: string;
   labels: Record<string, string>;
   cordoned: boolean;
   address: string;
@@ -123,6 +124,8 @@ export interface Deployment {
   ready: number;
   progress: string;
   blocked: string;
+  last_error?: string;
+  last_error_ms?: number;
   wanted: boolean;
   spec: Record<string, unknown>;
   created_ms: number;

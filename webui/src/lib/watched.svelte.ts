@@ -14,6 +14,14 @@ export interface Watched<T> {
   reload(): Promise<void>;
 }
 
+/** Whether asking again may help, without anything being changed. */
+function mayPass(problem: unknown): boolean {
+  return (
+    problem instanceof Problem &&
+    (problem.status === 0 || problem.status === 429 || problem.status >= 500)
+  );
+}
+
 /** For the life of a component. `load` is called anew when what it reads changes. */
 export function watched<T>(
   load: () => Promise<T>,
@@ -38,6 +46,7 @@ export function watched<T>(
       if (mine !== asked) return;
       // A server that is away is said once, above the page; what is known stays to be seen.
       const isAway = error instanceof Problem && error.status === 0;
+      if (error instanceof Problem && error.status === 404) value = undefined;
       if (!isAway || value === undefined) problem = error;
     }
     isAsking = false;
@@ -73,7 +82,7 @@ export function watched<T>(
   });
   $effect(() => {
     // A failure that passes: the connection is there, and this was not answered.
-    if (problem && live.status === "live") {
+    if (mayPass(problem) && live.status === "live") {
       const again = setTimeout(() => soon(0), AGAIN_MS);
       return () => clearTimeout(again);
     }
