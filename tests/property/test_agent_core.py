@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.core import AgentCore, CoreSettings
 from pathfinder.agent.effects import (
     Call,
@@ -46,7 +47,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.luck = Random(seed)
         self.now_ms = 1_000
-        self.core = AgentCore(CLUSTER, "n1", settings=SETTINGS)
+        self.core = self.new_core(None)
         self.there: dict[str, Instance] = {"hand-made": hand_made("hand-made")}
         self.in_hand: dict[int, Effect] = {}
         self.late: list[Call] = []  # calls in doubt that may still happen
@@ -60,6 +61,9 @@ class World:
         self.is_directed = False
         self.believed: set[str] = set()
         self.heard: dict[str, set[int]] = {}
+
+    def new_core(self, checkpoint: Checkpoint | None) -> AgentCore:
+        return AgentCore(CLUSTER, "n1", checkpoint, SETTINGS)
 
     # One event of the world, chosen by luck.
 
@@ -266,7 +270,7 @@ class World:
 
     def restart_agent(self) -> None:
         if self.luck.random() < 0.2:
-            self.core = AgentCore(CLUSTER, "n1", self.core.checkpoint(), SETTINGS)
+            self.core = self.new_core(self.core.checkpoint())
             for effect in self.in_hand.values():
                 if not isinstance(effect, OpenStream) and self.luck.random() < 0.5:
                     self.late.append(effect)

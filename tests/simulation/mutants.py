@@ -128,7 +128,7 @@ MUTANTS = (
     Mutant(
         name="the_agent_acts_before_the_server_has_spoken",
         file="agent/core.py",
-        old="may_act=conversation.directed and self._is_complete,",
-        new="may_act=self._is_complete,",
+        old="may_act=conversation.directed and self._daemons.of(slot.name).is_complete,",
+        new="may_act=self._daemons.of(slot.name).is_complete,",
     ),
 )

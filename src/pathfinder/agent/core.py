@@ -9,12 +9,13 @@ Promises, which the property test checks
 - Never two calls in hand for one slot; never more than `calls_max` calls in hand.
 - What does not carry our labels, or another cluster's, is never started, stopped or removed.
 - Nothing is made, started, stopped or removed before the first valid answer of this life, before
-  the daemon has answered a full list, or under a `hold`; nothing is stopped or removed before the
+  its daemon has answered a full list, or under a `hold`; nothing is stopped or removed before the
   server has heard, in its present session, that we hold it.
 - Late and repeated answers change nothing.
 - When failures end, what is there becomes what is wanted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -22,6 +23,7 @@ from typing import Final
 from pathfinder.agent import slots
 from pathfinder.agent.calls import Room, call_for
 from pathfinder.agent.conversation import Checkpoint, Conversation
+from pathfinder.agent.daemons import ONE_FOR_ALL, Daemon, Daemons
 from pathfinder.agent.effects import (
     Call,
     Create,
@@ -40,6 +42,7 @@ from pathfinder.agent.effects import (
 from pathfinder.agent.reporting import Reporting
 from pathfinder.agent.slots import Permit, Slot
 from pathfinder.runtimes.port import Change, Instance
+from pathfinder.runtimes.several import plain_name
 from pathfinder.wire.messages import (
     HOLDING_MAX,
     Assignment,
@@ -51,8 +54,6 @@ from pathfinder.wire.messages import (
     StreamRequest,
 )
 
-LIST_RETRY_MS_MIN: Final = 500
-LIST_RETRY_MS_MAX: Final = 10_000
 LOOK_SPACING_MS: Final = 500  # settled containers are inspected at most this often, all together
 SLOTS_MAX: Final = 2 * HOLDING_MAX
 
@@ -83,7 +84,10 @@ class CoreSettings:
 
 
 class AgentCore:
-    """One node of one cluster. See the module's text for how it is driven."""
+    """One node of one cluster. See the module's text for how it is driven.
+
+    daemons: the kinds of container of each, by its name ("" when it is the only one).
+    """
 
     def __init__(
         self,
@@ -91,22 +95,19 @@ class AgentCore:
         node: str,
         checkpoint: Checkpoint | None = None,
         settings: CoreSettings | None = None,
+        daemons: Mapping[str, tuple[str, ...]] = ONE_FOR_ALL,
     ) -> None:
         self.cluster = cluster
         self.conversation = Conversation(node, checkpoint)  # to be read only
         self.settings = settings or CoreSettings()
-        self.runtime_error = ""
+        self._daemons = Daemons(daemons)
         self._slots: dict[str, Slot] = {}
-        self._is_complete = False
         self._effect_id = 0
         self._event = 0
         self.in_hand: dict[int, Effect] = {}
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
-        self._list_ms: int | None = 0
-        self._listing_event = 0
-        self._list_failure_count = 0
         self._reporting = Reporting(
             self._slots, self._permit, news_gap_ms=self.settings.news_gap_ms
         )
@@ -144,7 +145,7 @@ class AgentCore:
             case OpenStream():
                 return
             case ListAll():
-                self._on_list_finished(now_ms, result)
+                self._on_list_finished(now_ms, self._daemons.named(effect.daemon), result)
                 return
             case _:
                 slot = self._slots[effect.slot]
@@ -165,11 +166,9 @@ class AgentCore:
 
     def on_change(self, now_ms: int, change: Change) -> None:
         """The daemon says that something happened to an instance, or ("") that we missed some."""
-        if change.name == "":
-            self._list_ms = now_ms
-            return
-        if len(self._slots) >= SLOTS_MAX and change.name not in self._slots:
-            self._list_ms = now_ms
+        is_bounded = len(self._slots) < SLOTS_MAX or change.name in self._slots
+        if not plain_name(change.name) or not is_bounded:
+            self._daemons.of(change.name).list_ms = now_ms
             return
         slot = self._slot(change.name)
         if slot.presence != "unlisted":
@@ -178,14 +177,11 @@ class AgentCore:
             slot.look_ms = soon_ms if slot.look_ms is None else min(slot.look_ms, soon_ms)
         self._touch(slot)
 
-    def on_runtime_down(self, now_ms: int, message: str) -> None:
-        """The daemon does not answer. Nothing is done or believed until it lists again."""
-        if not self.runtime_error:
+    def on_runtime_down(self, now_ms: int, message: str, daemon: str = "") -> None:
+        """A daemon does not answer. Nothing of it is done or believed until it lists again."""
+        error = failed("", message or "the daemon does not answer").message
+        if self._daemons.named(daemon).went_down(now_ms, error):
             self._reporting.urge(now_ms)
-        self.runtime_error = failed("", message or "the daemon does not answer").message
-        self._is_complete = False
-        retry_ms = now_ms + LIST_RETRY_MS_MIN
-        self._list_ms = retry_ms if self._list_ms is None else min(self._list_ms, retry_ms)
 
     def on_facts(self, now_ms: int, facts: Facts) -> None:
         """What the node is; sent in each session's first exchange and when it changes."""
@@ -205,13 +201,12 @@ class AgentCore:
         ]
         self._streams.clear()
         room = self._room()
-        if self._is_list_due(now_ms) and room.is_any():
-            room.take(None)
-            self._list_ms = None
-            self._listing_event = self._event
-            listing = ListAll(id=self._next_id(), cluster=self.cluster, why="what is there?")
-            out.append(self._take(listing))
-        if not self._is_complete:
+        for daemon in self._daemons:
+            if daemon.is_due(now_ms) and room.is_any():
+                room.take(None)
+                daemon.take_for_listing(self._event)
+                out.append(self._take(self._listing(daemon)))
+        if not self._daemons.is_any_complete:
             return out  # the list will tell what is there; nothing is asked about before
         while self._timers and self._timers[0][0] <= now_ms:
             self._wake(heappop(self._timers))
@@ -220,7 +215,7 @@ class AgentCore:
             name = next(iter(self._ready))
             del self._ready[name]
             slot = self._slots.get(name)
-            if slot is not None:
+            if slot is not None and self._daemons.of(name).is_complete:
                 self._decide(now_ms, slot, room, out, blocked)
         self._ready = {**blocked, **self._ready}
         return out
@@ -236,8 +231,9 @@ class AgentCore:
             now_ms,
             conversation.send(now_ms),
             seen=conversation.seen,
-            is_complete=self._is_complete,
+            is_complete=self._daemons.is_complete,
             runtime_error=self.runtime_error,
+            silent_kinds=self._daemons.silent_kinds(),
         )
 
     def wake_ms(self, now_ms: int) -> int:
@@ -245,10 +241,10 @@ class AgentCore:
         moments = [now_ms + self.settings.relist_ms]
         if self._is_lease_running(now_ms):
             moments.append(self.conversation.lease_until_ms)
-        has_room = self._room().is_any()
-        if self._list_ms is not None and has_room and not self._is_listing():
-            moments.append(self._list_ms)
-        if self._timers and self._is_complete:
+        if self._room().is_any():
+            lists = [each for each in self._daemons if not each.is_listing]
+            moments += [each.list_ms for each in lists if each.list_ms is not None]
+        if self._timers and self._daemons.is_any_complete:
             moments.append(self._timers[0][0])
         send_ms = self.conversation.send_ms(self._reporting.news_ms)
         if send_ms is not None:
@@ -268,14 +264,19 @@ class AgentCore:
         self._refresh(now_ms)
         return self._reporting.holding(now_ms)
 
+    @property
+    def runtime_error(self) -> str:
+        """Why a daemon does not answer; "" when all do."""
+        return self._daemons.error
+
     def running(self) -> tuple[str, ...]:
         """The names of our running containers, sorted: what is measured."""
         return tuple(sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None))
 
     def is_held(self, name: str) -> bool:
         """Whether the name is a container of ours that is here."""
-        slot = self._slots.get(name)
-        return slot is not None and slot.presence == "ours"
+        found = (self._slots.get(each) for each, _ in self._daemons.names(name))
+        return any(slot is not None and slot.presence == "ours" for slot in found)
 
     @property
     def heartbeat_ms(self) -> int:
@@ -284,10 +285,21 @@ class AgentCore:
 
     # Answers.
 
-    def _on_wanted(self, name: str, assignment: Assignment | None) -> None:
+    def _on_wanted(self, plain: str, assignment: Assignment | None) -> None:
+        """It is wanted of the daemon that runs its kind, and of no other."""
+        home = None
+        if assignment is not None:
+            home = self._daemons.of_kind(assignment.spec.get("kind", "system"))
+        for name, daemon in self._daemons.names(plain):
+            if daemon is home:
+                self._want(name, assignment)
+            elif name in self._slots:
+                self._want(name, None)
+
+    def _want(self, name: str, assignment: Assignment | None) -> None:
         is_new = name not in self._slots
         slot = self._slot(name)
-        if is_new and self._is_complete:
+        if is_new and self._daemons.of(name).is_complete:
             # The daemon's full list did not have it, and no change has named it since.
             slot.presence, slot.certain = "absent", True
         before = slot.wanted
@@ -299,27 +311,23 @@ class AgentCore:
 
     # Results.
 
-    def _on_list_finished(self, now_ms: int, result: Result) -> None:
+    def _on_list_finished(self, now_ms: int, daemon: Daemon, result: Result) -> None:
         if isinstance(result, Failed):
-            self.on_runtime_down(now_ms, result.message)
-            pause_ms = LIST_RETRY_MS_MIN << min(self._list_failure_count, 10)
-            self._list_failure_count += 1
-            self._list_ms = now_ms + min(LIST_RETRY_MS_MAX, pause_ms)
+            self.on_runtime_down(now_ms, result.message, daemon.name)
+            daemon.refused(now_ms)
             return
         assert isinstance(result, Listed), result
-        if not self._is_complete or self.runtime_error:
+        if daemon.answered(now_ms, self.settings.relist_ms):
             self._reporting.urge(now_ms)
-        self.runtime_error, self._list_failure_count = "", 0
-        self._is_complete = True
-        if self._list_ms is None:
-            self._list_ms = now_ms + self.settings.relist_ms
         there = {instance.name: instance for instance in result.instances}
         for name, instance in there.items():
             if name not in self._slots and slots.labels_of(instance, self.cluster):
-                self._slot(name).touched = self._listing_event
+                self._slot(name).touched = daemon.listing_event
         for name, slot in self._slots.items():
+            if self._daemons.of(name) is not daemon:
+                continue
             # What was acted on or looked at while the list was made is known better already.
-            if slot.in_hand is None and slot.touched <= self._listing_event:
+            if slot.in_hand is None and slot.touched <= daemon.listing_event:
                 self._on_observed(now_ms, slot, there.get(name), is_listing=True)
         self._touch_all()
 
@@ -336,23 +344,15 @@ class AgentCore:
         if slot.state == "running" and slot.failure is not None and slot.is_matched:
             slot.failure = None
         if slot.presence == "foreign" and slot.wanted is not None:
-            self._on_occupied(now_ms, slot)
+            slots.occupied(slot, now_ms)
         if not is_listing or slot.look_ms is None or was_doubtful:
             slots.schedule_look(slot, now_ms, self._settled_ms())
-
-    def _on_occupied(self, now_ms: int, slot: Slot) -> None:
-        slot.failure = failed(
-            "name_occupied",
-            f"{slot.name}: something that is not this cluster's has this name on the node",
-            "rename or remove it there, or give the container another name",
-        )
-        slots.back_off(slot, now_ms)
 
     def _on_failed(self, now_ms: int, slot: Slot, call: Call, failure: Failed) -> None:
         if failure.code == "runtime_down":
             # It may have happened or not; the listing that follows, or a look, will tell.
             slot.certain = False
-            self.on_runtime_down(now_ms, failure.message)
+            self.on_runtime_down(now_ms, failure.message, self._daemons.of(slot.name).name)
             return
         # Whether unknown or refused half-way: look before acting again, after a pause that also
         # gives what is still under way the time to happen.
@@ -423,9 +423,19 @@ class AgentCore:
     def _permit(self, slot: Slot) -> Permit:
         conversation = self.conversation
         return Permit(
-            may_act=conversation.directed and self._is_complete,
+            may_act=conversation.directed and self._daemons.of(slot.name).is_complete,
             may_remove=0 < slot.reported <= conversation.taken,
+            may_make=not self._is_elsewhere(slot),
         )
+
+    def _is_elsewhere(self, slot: Slot) -> bool:
+        """Whether another daemon has, or may have, something of ours under the same name."""
+        namesakes = (
+            self._slots.get(name)
+            for name, _ in self._daemons.names(plain_name(slot.name))
+            if name != slot.name
+        )
+        return any(other is not None and other.may_be_there for other in namesakes)
 
     # Bookkeeping.
 
@@ -450,7 +460,8 @@ class AgentCore:
         return slot
 
     def _touch(self, slot: Slot) -> None:
-        self._ready[slot.name] = None
+        for name, _ in self._daemons.names(plain_name(slot.name)):
+            self._ready[name] = None
         self._reporting.mark(slot.name)
 
     def _touch_all(self) -> None:
@@ -473,11 +484,10 @@ class AgentCore:
         self.in_hand[effect.id] = effect
         return effect
 
-    def _is_listing(self) -> bool:
-        return any(isinstance(effect, ListAll) for effect in self.in_hand.values())
-
-    def _is_list_due(self, now_ms: int) -> bool:
-        return self._list_ms is not None and self._list_ms <= now_ms and not self._is_listing()
+    def _listing(self, daemon: Daemon) -> ListAll:
+        return ListAll(
+            id=self._next_id(), cluster=self.cluster, daemon=daemon.name, why="what is there?"
+        )
 
     def _is_lease_running(self, now_ms: int) -> bool:
         return now_ms < self.conversation.lease_until_ms

@@ -9,6 +9,7 @@ from typing import Final
 
 from pathfinder.model.errors import PathfinderError
 from pathfinder.runtimes.port import Instance, Runtime, RuntimeFailure, Wish
+from pathfinder.runtimes.several import Member, SeveralRuntimes
 from pathfinder.wire.messages import StreamRequest
 
 MESSAGE_LENGTH_MAX: Final = 600  # of a failure's text: what a person reads, not a daemon's dump
@@ -66,11 +67,12 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListAll:
-    """List the cluster's instances."""
+    """List the cluster's instances. daemon: its name where there are several."""
 
     id: int
     cluster: str
     why: str
+    daemon: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,5 +147,10 @@ def _perform(runtime: Runtime, call: Call) -> Result:
         case Inspect():
             return Inspected(instance=runtime.inspect(call.slot))
         case ListAll():
-            return Listed(instances=tuple(runtime.list_instances(call.cluster)))
+            return Listed(instances=tuple(_lister(runtime, call).list_instances(call.cluster)))
     return Done()
+
+
+def _lister(runtime: Runtime, call: ListAll) -> Runtime | Member:
+    """One of several daemons is listed by itself: what it has is known when others are silent."""
+    return runtime.members[call.daemon] if isinstance(runtime, SeveralRuntimes) else runtime

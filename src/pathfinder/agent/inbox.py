@@ -51,9 +51,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WentDown:
-    """The runtime's changes have ended: its daemon went away."""
+    """The changes of a daemon have ended: it went away. daemon: its name among several."""
 
     message: str
+    daemon: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

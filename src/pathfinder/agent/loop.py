@@ -132,8 +132,8 @@ class Loop:
                 core.on_finished(now_ms, effect, result)
             case Changed(change=change):
                 core.on_change(now_ms, change)
-            case WentDown(message=error):
-                core.on_runtime_down(now_ms, error)
+            case WentDown(message=error, daemon=daemon):
+                core.on_runtime_down(now_ms, error, daemon)
             case Measured(facts=facts, measurements=measurements):
                 if facts is not None:
                     core.on_facts(now_ms, facts)

@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from pathfinder.agent.checkpoint import CheckpointFile
@@ -25,7 +27,9 @@ from pathfinder.model.errors import Malformed, PathfinderError
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import Runtime
+from pathfinder.runtimes.several import SeveralRuntimes
 
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {"lxd": ("system",), "docker": ("application",)}
 CHECKPOINT_FILE: Final = "checkpoint.json"
 SECRET_FILE_BYTES_MAX: Final = 4096
 # One heap for all threads (0.6 MB), and memory that is free goes back to the kernel soon (0.2 MB).
@@ -75,9 +79,15 @@ def run(arguments: list[str]) -> int:
 
 
 def runtime_of(settings: AgentSettings) -> Runtime:
-    """The container runtime that the settings name."""
-    ((name, socket),) = settings.sockets.items()
-    return DockerRuntime(socket) if name == "docker" else LxdRuntime(socket)
+    """The container runtime that the settings name, or several behind one port."""
+    runtimes: dict[str, tuple[tuple[str, ...], Runtime]] = {}
+    for name, socket in settings.sockets.items():
+        runtime: Runtime = DockerRuntime(socket) if name == "docker" else LxdRuntime(socket)
+        runtimes[name] = (KINDS[name], runtime)
+    if len(runtimes) > 1:
+        return SeveralRuntimes(runtimes)
+    ((_, only),) = runtimes.values()
+    return only
 
 
 def now_ns() -> int:
@@ -118,13 +128,21 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     outside = Outside(runtime=runtime, server=server, membership=membership, streams=streams)
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
-    core = AgentCore(settings.cluster, settings.node, checkpoint_file.load(), settings.core)
+    members = runtime.members if isinstance(runtime, SeveralRuntimes) else {"": runtime}
+    core = AgentCore(
+        settings.cluster,
+        settings.node,
+        checkpoint_file.load(),
+        settings.core,
+        {name: KINDS.get(name, ()) for name in members},
+    )
     loop = Loop(core, inbox, outside, checkpoint_file, now_ms)
     ignored = without_effect(os.environ, [setting.name for setting in SETTINGS])
     if ignored:
         say("original_variables_without_effect", names=",".join(ignored))
     say("agent_started", cluster=identity.cluster, node=identity.node, server=settings.server)
-    spawn("changes", lambda: follow_changes(runtime, inbox, stopping))
+    for name, member in members.items():
+        spawn("changes", partial(follow_changes, member, inbox, stopping, name))
     spawn("observer", lambda: observer.run(inbox, stopping, lambda: loop.running))
     why = loop.run()
     say("agent_stopped", why=why, containers="stay as they are")

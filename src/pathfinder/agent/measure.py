@@ -10,6 +10,7 @@ from typing import Final
 
 from pathfinder.agent.facts import memory_mib, memory_total_mib, read_text
 from pathfinder.runtimes.port import Runtime, RuntimeFacts, RuntimeFailure
+from pathfinder.runtimes.several import plain_name
 from pathfinder.wire.messages import ContainerUsage, Measurements
 
 CONTAINERS_PER_ROUND: Final = 50
@@ -88,7 +89,7 @@ class Meter:
             if before is not None and now_ns > before[0] and usage.cpu_ns >= before[1]:
                 cpu_millis = round(1000 * (usage.cpu_ns - before[1]) / (now_ns - before[0]))
         self._usage[slot] = ContainerUsage(
-            slot=slot,
+            slot=plain_name(slot),
             cpu_millis=cpu_millis,
             memory_mib=usage.memory_mib,
             disk_mib=usage.disk_mib,

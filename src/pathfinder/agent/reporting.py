@@ -98,7 +98,14 @@ class Reporting:
         )
 
     def exchange(
-        self, now_ms: int, session: Session, *, seen: int, is_complete: bool, runtime_error: str
+        self,
+        now_ms: int,
+        session: Session,
+        *,
+        seen: int,
+        is_complete: bool,
+        runtime_error: str,
+        silent_kinds: Mapping[str, str],
     ) -> Exchange:
         """The exchange that leaves now."""
         holding = self.holding(now_ms)
@@ -119,6 +126,7 @@ class Reporting:
             complete=is_complete and len(holding) <= HOLDING_MAX,
             holding=holding[:HOLDING_MAX],
             runtime_error=runtime_error,
+            silent_kinds=silent_kinds if len(holding) <= HOLDING_MAX else {},
             facts=facts,
             measurements=measurements,
         )

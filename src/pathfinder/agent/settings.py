@@ -41,9 +41,11 @@ SETTINGS: Final = (
     Setting("PF_NAME", "--name", "", "The node's name. Default: the host's name."),
     Setting("PF_LABELS", "--labels", "", "Labels of the node: disk=ssd,zone=a."),
     Setting("PF_RUNTIME", "--runtime", "lxd",
-            "The container runtime: lxd (system containers) or docker (application containers)."),
+            "The container runtime: lxd (system containers), docker (application containers), "
+            "or lxd,docker for both."),
     Setting("PF_SOCKET", "--socket", "",
-            "The runtime's UNIX socket. Default: /var/lib/lxd/unix.socket or /run/docker.sock."),
+            "The runtime's UNIX socket; with both, lxd=PATH,docker=PATH. "
+            "Default: /var/lib/lxd/unix.socket, /run/docker.sock."),
     Setting("PF_STATE_DIR", "--state-dir", "/var/lib/pathfinder-agent",
             "Where identity and checkpoint are kept."),
     Setting("PF_CAPACITY", "--capacity", "",
@@ -183,11 +185,21 @@ def _core_settings(told: Mapping[str, str]) -> CoreSettings:
     )
 
 
-def _sockets(runtime: str, socket: str) -> dict[str, str]:
-    """The sockets of the runtimes that are named."""
-    if runtime not in SOCKETS:
-        raise Malformed(f"--runtime {runtime}: is not one of {', '.join(SOCKETS)}")
-    return {runtime: socket or SOCKETS[runtime]}
+def _sockets(runtimes: str, sockets: str) -> dict[str, str]:
+    """The sockets of the runtimes that are named, in their order."""
+    names = [name.strip() for name in runtimes.split(",")]
+    for name in names:
+        if name not in SOCKETS:
+            raise Malformed(f"--runtime {name}: is not one of {', '.join(SOCKETS)}")
+    if len(set(names)) < len(names):
+        raise Malformed(f"--runtime {runtimes}: one of them is named twice")
+    if len(names) == 1 and "=" not in sockets:
+        return {names[0]: sockets or SOCKETS[names[0]]}
+    told = _pairs(sockets, "--socket")
+    for name in told:
+        if name not in names:
+            raise Malformed(f"--socket {name}: is not one of the runtimes {runtimes}")
+    return {name: told.get(name, SOCKETS[name]) for name in names}
 
 
 def _whole(told: Mapping[str, str], flag: str, *, least: int) -> int:

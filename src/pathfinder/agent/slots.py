@@ -7,8 +7,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pathfinder.agent.effects import Call, Failed
+from pathfinder.agent.effects import Call, Failed, failed
 from pathfinder.runtimes.port import Instance, Labels, State
+from pathfinder.runtimes.several import plain_name
 from pathfinder.wire.messages import Assignment, Holding, HoldingPhase
 
 BACK_OFF_MS_MIN: Final = 500
@@ -65,6 +66,12 @@ class Slot:
         )
 
     @property
+    def may_be_there(self) -> bool:
+        """Whether something of ours is there, under way, or in doubt."""
+        is_known = self.certain and self.in_hand is None
+        return self.presence == "ours" or (not is_known and self.presence != "unlisted")
+
+    @property
     def is_needless(self) -> bool:
         """Whether nothing is wanted, there, under way or in doubt: the slot can be forgotten."""
         return (
@@ -88,10 +95,12 @@ class Permit:
 
     may_act: the server has spoken in this life, and the daemon has answered a full list.
     may_remove: the server has heard, in its present session, that we hold this slot.
+    may_make: no other daemon of the node has, or may have, something of ours under this name.
     """
 
     may_act: bool
     may_remove: bool
+    may_make: bool = True
 
 
 def next_step(slot: Slot, now_ms: int, permit: Permit) -> Step | None:
@@ -113,11 +122,12 @@ def _acting_step(slot: Slot, permit: Permit) -> Step | None:
     if slot.presence == "foreign":
         return Step(verb="inspect", why="name occupied") if slot.wanted else None
     if slot.presence == "absent":
-        return Step(verb="create", why="assigned") if slot.wanted else None
+        is_due = slot.wanted is not None and permit.may_make
+        return Step(verb="create", why="assigned") if is_due else None
     if slot.presence != "ours":
         return None
     if slot.is_matched:
-        if slot.state in ("created", "stopped"):
+        if slot.state in ("created", "stopped") and permit.may_make:
             return Step(verb="start", why="died" if slot.has_died else "assigned")
         return None
     if not permit.may_remove:
@@ -162,6 +172,16 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
             back_off(slot, now_ms)
 
 
+def occupied(slot: Slot, now_ms: int) -> None:
+    """What is wanted cannot be made here while something else has its name."""
+    slot.failure = failed(
+        "name_occupied",
+        f"{plain_name(slot.name)}: something that is not this cluster's has this name on the node",
+        "rename or remove it there, or give the container another name",
+    )
+    back_off(slot, now_ms)
+
+
 def labels_of(instance: Instance | None, cluster: str) -> Labels | None:
     """The labels of an instance that this cluster's Pathfinder made; None for anything else.
 
@@ -170,7 +190,8 @@ def labels_of(instance: Instance | None, cluster: str) -> Labels | None:
     if instance is None or instance.labels is None:
         return None
     labels = instance.labels
-    return labels if (labels.cluster, labels.slot) == (cluster, instance.name) else None
+    is_own = (labels.cluster, labels.slot) == (cluster, plain_name(instance.name))
+    return labels if is_own else None
 
 
 def back_off(slot: Slot, now_ms: int) -> None:
@@ -266,7 +287,7 @@ def _holding(
 ) -> Holding:
     is_there = slot.labels is not None
     return Holding(
-        slot=slot.name,
+        slot=plain_name(slot.name),
         generation=generation,
         digest=digest,
         phase=phase,

@@ -4,9 +4,9 @@ None of them decides anything: each takes a task, blocks, and puts what came of 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, Protocol
 
 from pathfinder.agent import facts as node
 from pathfinder.agent.effects import Call, perform
@@ -22,7 +22,7 @@ from pathfinder.agent.log import say
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Membership
 from pathfinder.agent.server import Server, ServerFailure, ServerRefused
-from pathfinder.runtimes.port import Runtime, RuntimeFacts, RuntimeFailure
+from pathfinder.runtimes.port import Change, Runtime, RuntimeFacts, RuntimeFailure
 from pathfinder.wire.messages import Exchange, Facts
 
 CHANGES_PAUSE_S: Final = 1.0
@@ -94,18 +94,27 @@ def carry_out(runtime: Runtime, call: Call, inbox: Inbox, now_ms: Clock) -> None
     inbox.put(Finished(effect=call, result=result, took_ms=now_ms() - began_ms))
 
 
-def follow_changes(runtime: Runtime, inbox: Inbox, stopping: threading.Event) -> None:
-    """Bring the runtime's changes to the inbox until the agent stops, daemon or no daemon."""
+class Changing(Protocol):
+    """What has changes: a runtime, or one of several."""
+
+    def changes(self, stopping: Callable[[], bool]) -> Iterator[Change]:
+        """As in the port."""
+
+
+def follow_changes(
+    source: Changing, inbox: Inbox, stopping: threading.Event, daemon: str = ""
+) -> None:
+    """Bring a daemon's changes to the inbox until the agent stops, daemon or no daemon."""
     while not stopping.is_set():
         message = "its events have ended"
         try:
-            for change in runtime.changes(stopping.is_set):
+            for change in source.changes(stopping.is_set):
                 inbox.put_change(change, stopping)
         except RuntimeFailure as failure:
             message = str(failure)
         if stopping.is_set():
             return
-        inbox.put(WentDown(message=message))
+        inbox.put(WentDown(message=message, daemon=daemon))
         stopping.wait(CHANGES_PAUSE_S)
 
 

@@ -7,8 +7,9 @@ Duties of the node
 - `session.sequence` grows with every exchange it sends; at most two are under way, a newer one
   replaces the one that is parked (the server answers the older at once with `kind="nothing"`).
 - `holding` is everything it holds, always, including what it is about to make or remove; absence
-  from it means: not there and nothing under way. `complete` is False while the daemon has not
-  answered a full list: then absence says nothing.
+  from it means: not there and nothing under way. `complete` is False while a daemon has not
+  answered a full list: then absence says nothing, but for kinds that another daemon runs
+  (`silent_kinds`).
 - `seen` is the revision of the assignments that `holding` already takes into account.
 - Its lease runs from `sent_ms` of the exchange whose answer it received, on its own clock of
   durations, and is never shortened by a later answer.
@@ -136,7 +137,12 @@ class Measurements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """Node to server. `runtime_error` is why the daemon does not answer, "" when it does."""
+    """Node to server. `runtime_error` is why a daemon does not answer, "" when all do.
+
+    silent_kinds: where one node has several daemons, the kinds of container whose daemon has not
+    answered a full list, and why ("": not yet); of the other kinds `holding` is then everything,
+    also while `complete` is False. Empty: `complete` speaks for all kinds.
+    """
 
     protocol: int = PROTOCOL
     session: Session
@@ -145,9 +151,14 @@ class Exchange:
     complete: bool = False
     holding: tuple[Holding, ...] = ()
     runtime_error: str = ""
+    silent_kinds: Mapping[str, str] = field(default_factory=dict)
     facts: Facts | None = None
     measurements: Measurements | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def tells_all_of(self, kind: str) -> bool:
+        """Whether absence of a container of this kind from `holding` means that it is not there."""
+        return self.complete or (bool(self.silent_kinds) and kind not in self.silent_kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
