@@ -31,8 +31,8 @@ MUTANTS = (
     Mutant(
         name="absence_is_believed_of_a_node_whose_daemon_is_down",
         file="control/reports.py",
-        old="    if not request.complete:\n        return container\n",
-        new="",
+        old="if not request.tells_all_of(copy.kind):",
+        new="if False:",
     ),
     Mutant(
         name="absence_is_believed_of_a_node_that_has_not_seen_the_removal",

@@ -70,6 +70,7 @@ def running_agent(
     server: str,
     *,
     socket: str,
+    runtime: str = "lxd",
     join_token: str = "",
     environment: Mapping[str, str] | None = None,
     flags: tuple[str, ...] = (),
@@ -82,7 +83,8 @@ def running_agent(
     secret.write_text((join_token or "correct horse battery staple") + "\n")
     flag = "--join-token-file" if join_token else "--cluster-password-file"
     arguments = ["--server", server, "--cluster", "west", flag, str(secret), "--name", "n1"]
-    arguments += ["--runtime", "lxd", "--socket", socket, "--state-dir", str(directory / "state")]
+    arguments += ["--runtime", runtime, "--socket", socket]
+    arguments += ["--state-dir", str(directory / "state")]
     agent = AgentProcess([*arguments, *flags], directory / "agent.log", environment or {})
     try:
         yield agent

@@ -70,6 +70,19 @@ class StubServer:
             self.revision += 1
             self._changed.notify_all()
 
+    def want_kinds(self, **kinds: str) -> None:
+        """From now on exactly these slots, each a busybox of its kind."""
+        slots = {slot.replace("_", "-"): kind for slot, kind in kinds.items()}
+        with self._changed:
+            self._wanted = {
+                slot: Assignment(
+                    slot=slot, generation=1, digest="d", spec={**BUSYBOX, "kind": kind}
+                )
+                for slot, kind in slots.items()
+            }
+            self.revision += 1
+            self._changed.notify_all()
+
     def forget_nodes(self) -> None:
         """Whatever credentials were known are not known any more."""
         with self._changed:
@@ -101,7 +114,9 @@ class StubServer:
 
     def phases(self) -> dict[str, str]:
         """What the newest exchange says that the node holds."""
-        if not self.exchanges or not self.exchanges[-1].complete:
+        if not self.exchanges or not (
+            self.exchanges[-1].complete or self.exchanges[-1].silent_kinds
+        ):
             return {"nothing": "complete yet"}
         return {holding.slot: holding.phase for holding in self.exchanges[-1].holding}
 

@@ -153,6 +153,7 @@ class Controller:
             heard.was_complete = heard.was_complete or request.complete
             change = self._report(node, request, moment, back=back)
         heard.seen, heard.complete = request.seen, request.complete
+        heard.silent_kinds = frozenset(request.silent_kinds)
         heard.holding = request.holding
         return Heard(believed=True, change=change)
 

@@ -39,6 +39,7 @@ class NodeLife:
     seen: int = 0
     complete_at: int | None = None  # revision of the first complete answer of this session
     complete: bool = False
+    silent_kinds: frozenset[str] = frozenset()
     news: int = 0  # revision of the newest change to its assignments
     status: NodeStatus = "new"
     was_complete: bool = False  # whether it has said, in this life, all that it holds

@@ -78,6 +78,7 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `unverified`: the state was restored from an older backup, and this node has not yet said what
     it holds: until it has, or a person has deleted it, nothing is placed. `orphans`: slots that it
     holds and that the restored state does not know: left alone until a person decides.
+    `silent_kinds`: kinds of container whose daemon does not answer while another of the node does.
     `protocol` "poll": its agent speaks API v1/v2. It has no lease, and what it holds is known only
     from its marks.
     """
@@ -93,6 +94,7 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     granted: Resources = NOTHING
     facts: Facts = Facts()
     runtime_error: str = ""
+    silent_kinds: dict[str, str] = {}
     unverified: bool = False
     orphans: dict[str, Orphan] = {}
 
@@ -100,6 +102,11 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     def key(self) -> str:
         """cluster/name."""
         return f"{self.cluster}/{self.name}"
+
+    def told_error(self) -> str:
+        """What people are told of daemons that do not answer; "": all do."""
+        each = (f"{kind} containers: {why}" for kind, why in self.silent_kinds.items())
+        return self.runtime_error or "; ".join(each)
 
     def capacity(self) -> Resources:
         """What containers may use: granted by the operator, else what the node reports."""
@@ -121,6 +128,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
     Counted there until the node, having seen `revision`, no longer holds it. `abandoned`: it was
     not STATEFUL and its node's lease has ended: another may be made before this one is gone.
+    kind "": not known, so that only a node that has told everything is believed to have let go.
     """
 
     node: str
@@ -130,6 +138,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     stateful: bool = False
     abandoned: bool = False
     revision: int
+    kind: str = ""
 
 
 class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):

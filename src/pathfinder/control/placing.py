@@ -125,6 +125,7 @@ def view_for_scheduler(state: State, node: Node, life: Life) -> NodeView:
         cordoned=node.cordoned,
         available=status == "ready" and not node.runtime_error,
         why_unavailable=why,
+        silent_kinds=node.silent_kinds,
         containers_max=min(limits.containers or CONTAINERS_MAX, CONTAINERS_MAX),
         stateful_max=limits.stateful,
         why_full=why_full(limits, life.node(node.key).measurements),

@@ -114,7 +114,7 @@ def _image_warning(state: State, container: Container) -> tuple[str, ...]:
         return ()
     nodes = [node for node in state.all(Node) if node.cluster == container.cluster]
     known = sorted({image for node in nodes for image in node.facts.images})
-    if not nodes or alias in known:
+    if not nodes or {alias, alias.removesuffix(":latest")} & set(known):
         return ()
     have = ", ".join(known[:8]) or "none"
     return (f"no node has an image {alias!r} in its local store; there are: {have}",)

@@ -75,7 +75,9 @@ def changes_something(state: State, node: Node, life: NodeLife, request: Exchang
     """Whether a report needs a transaction: most do not, and cost next to nothing."""
     if life.is_unsettled or (request.facts is not None and request.facts != node.facts):
         return True
-    if request.runtime_error[:TEXT_MAX] != node.runtime_error:
+    if _silence(node, request) != (node.runtime_error, node.silent_kinds):
+        return True
+    if request.silent_kinds.keys() != life.silent_kinds:
         return True
     if request.holding != life.holding or request.complete != life.complete:
         return True
@@ -111,14 +113,25 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
 
 
 def _facts(tx: Transaction, node: Node, request: Exchange) -> Node:
-    error = request.runtime_error[:TEXT_MAX]
+    error, silent = _silence(node, request)
     facts = request.facts or node.facts
-    if facts == node.facts and error == node.runtime_error:
+    if (facts, error, silent) == (node.facts, node.runtime_error, node.silent_kinds):
         return node
-    if error != node.runtime_error:
-        tx.happened("runtime_down" if error else "runtime_up", node, why=error)
+    after = replace(node, facts=facts, runtime_error=error, silent_kinds=silent)
+    if (why := after.told_error()) != node.told_error():
+        tx.happened("runtime_down" if why else "runtime_up", node, why=why)
     tx.place_all = True
-    return tx.put(replace(node, facts=facts, runtime_error=error))
+    return tx.put(after)
+
+
+def _silence(node: Node, request: Exchange) -> tuple[str, dict[str, str]]:
+    """Why the whole node can run nothing, and which of its kinds it cannot run while others can."""
+    error = request.runtime_error[:TEXT_MAX]
+    silent = {kind: why[:TEXT_MAX] for kind, why in request.silent_kinds.items() if why}
+    kinds = (request.facts or node.facts).kinds
+    if all(kind in silent for kind in kinds):
+        return error, {}
+    return "" if silent else error, silent
 
 
 def _let_go(
@@ -129,11 +142,11 @@ def _let_go(
     held: Mapping[int, Holding],
 ) -> Container | None:
     """Forget the copies that the node, knowing that it shall, no longer holds."""
-    if not request.complete:
-        return container
 
     def still_there(copy: Copy) -> bool:
         if copy.node != node.name or request.seen < copy.revision:
+            return True
+        if not request.tells_all_of(copy.kind):
             return True
         return any(generation <= copy.generation for generation in held)
 
@@ -174,7 +187,8 @@ def _count(tx: Transaction, node: Node, slot: str, held: Mapping[int, Holding]) 
 def _follow(tx: Transaction, container: Container, request: Exchange, held: Holding | None) -> None:
     """Take over phase, readiness, addresses and errors of the current generation."""
     if held is None:
-        if container.ready and request.complete and request.seen >= container.assigned:
+        is_told = request.tells_all_of(container.spec.kind)
+        if container.ready and is_told and request.seen >= container.assigned:
             why = "its node no longer has it"
             tx.happened("unready", container, why=why)
             _become(tx, container, ready=False, addresses=(), why=why)
@@ -183,7 +197,7 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
         _running(tx, container, held)
     elif held.phase == "failed":
         _failed(tx, container, held)
-    elif held.phase != "unknown" and container.ready and request.complete:
+    elif held.phase != "unknown" and container.ready and request.tells_all_of(container.spec.kind):
         why = held.error or f"is {held.phase} on its node"
         tx.happened("unready", container, why=why)
         _become(tx, container, ready=False, why=why)
@@ -283,7 +297,9 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
         return
     leaving = container.leaving
     if container.node and container.node != node.name:
-        leaving = (*leaving, copy_of(tx, container, container.node, container.generation))
+        kind = container.spec.kind
+        old = copy_of(tx, container, container.node, container.generation, kind=kind)
+        leaving = (*leaving, old)
         tx.nodes.add(container.node_key)
     leaving = tuple(copy for copy in leaving if copy.node != node.name)
     tx.put(

@@ -311,7 +311,7 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         capacity=node.capacity(),
         reserved=state.fleet.used(node.key),
         containers=state.fleet.count(node.key),
-        runtime_error=node.runtime_error,
+        runtime_error=node.told_error(),
         orphans=tuple(sorted(node.orphans)),
         facts=node.facts,
         usage=heard.measurements if heard else None,

@@ -182,7 +182,15 @@ def _add(tx: Transaction, life: Life, cluster: str, added: Sequence[Added]) -> N
             if tx.state.get(Node, f"{cluster}/{name}") is not None:
                 raise Conflict(f"there is a node {name!r} already")
             made = tx.put(
-                replace(like, name=name, cordoned=False, runtime_error="", orphans={}, created_ms=0)
+                replace(
+                    like,
+                    name=name,
+                    cordoned=False,
+                    runtime_error="",
+                    silent_kinds={},
+                    orphans={},
+                    created_ms=0,
+                )
             )
             life.node(made.key).status = "ready"
             tx.state.fleet.set_node(made.key, view_for_scheduler(tx.state, made, life))

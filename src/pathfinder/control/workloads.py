@@ -193,11 +193,14 @@ def reschedule(tx: Transaction, container: Container, why: str) -> Container:
     return begin_anew(tx, container, container.spec, why=why)
 
 
-def copy_of(tx: Transaction, container: Container, node: str, generation: int) -> Copy:
-    """A generation that `node` shall let go of, from now on."""
+def copy_of(
+    tx: Transaction, container: Container, node: str, generation: int, *, kind: str = ""
+) -> Copy:
+    """A generation that `node` shall let go of, from now on. kind "": not known."""
     return Copy(
         node=node,
         generation=generation,
+        kind=kind,
         resources=container.spec.resources,
         group=container.group,
         stateful=container.spec.type == "STATEFUL",
@@ -211,7 +214,8 @@ def release(tx: Transaction, container: Container) -> Container:
     if not container.node:
         return container
     tx.nodes.add(container.node_key)
-    leaving = copy_of(tx, container, container.node, container.generation)
+    kind = container.spec.kind
+    leaving = copy_of(tx, container, container.node, container.generation, kind=kind)
     return replace(
         container, node="", assigned=0, addresses=(), leaving=(*container.leaving, leaving)
     )

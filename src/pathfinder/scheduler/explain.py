@@ -117,7 +117,8 @@ def _reason_text(feasibility: Feasibility, failure: Failure, count: int) -> str:
     if code == "cordoned":
         return "is cordoned" if count == 1 else "are cordoned"
     if code == "unavailable":
-        why = feasibility.columns.views[name].why_unavailable or "no reason known"
+        view = feasibility.columns.views[name]
+        why = view.why_silent(feasibility.request.kind) or "no reason known"
         return f"{'is' if count == 1 else 'are'} unavailable ({name}: {why})"
     if code == "containers_max":
         most = int(feasibility.columns.traits[CONTAINERS_MAX, row])
@@ -188,7 +189,7 @@ def _fault(feasibility: Feasibility, code: str, row: int) -> str:
         need = numbers(feasibility.request.need)[resource]
         return f"lacks {amount_words(code, need - left)}"
     if code == "unavailable":
-        why = columns.views[columns.names[row]].why_unavailable
+        why = columns.views[columns.names[row]].why_silent(feasibility.request.kind)
         return f"is unavailable ({why})" if why else "is unavailable"
     if code == "cordoned":
         return "is cordoned"

@@ -135,7 +135,7 @@ def refusals(columns: Columns, request: Request) -> list[Failure]:
     known = traits[KNOWN] != 0
     failures = [
         Failure("cordoned", traits[CORDONED] != 0),
-        Failure("unavailable", traits[UNAVAILABLE] != 0),
+        Failure("unavailable", (traits[UNAVAILABLE] != 0) | columns.silent(request.kind)),
         Failure("memory_limit", traits[FULL] != 0),
         Failure("kind", known & ~columns.offers(request.kind)),
     ]

@@ -43,6 +43,7 @@ class NodeView:
     """What placing needs to know of a node.
 
     available: registered, heard of, and its runtime answers; else `why_unavailable` says why not.
+    silent_kinds: kinds whose daemon alone does not answer, and why.
     capacity: 0 for disk or processes means unknown, and unlimited; 0 for CPU or memory means that
     the node cannot be used. containers_max, stateful_max: 0 means no bound. why_full: why its
     measured memory keeps it from new containers, "" when it does not.
@@ -56,9 +57,14 @@ class NodeView:
     cordoned: bool = False
     available: bool = True
     why_unavailable: str = ""
+    silent_kinds: Mapping[str, str] = field(default_factory=dict)
     containers_max: int = 0
     stateful_max: int = 0
     why_full: str = ""
+
+    def why_silent(self, kind: str) -> str:
+        """Why it is unavailable to containers of a kind."""
+        return self.why_unavailable or self.silent_kinds.get(kind, "")
 
 
 def numbers(amounts: Resources) -> tuple[int, int, int, int]:
@@ -105,7 +111,7 @@ class Columns:
         """Put or replace what is known of a node; its amounts stay."""
         row = self.row(view.name)
         before = self.views.get(view.name)
-        if before is None or before.labels != view.labels or before.kinds != view.kinds:
+        if before is None or _answers(before) != _answers(view):
             self._masks.clear()
         self.views[view.name] = view
         self._traits[:, row] = (
@@ -151,6 +157,15 @@ class Columns:
             views = self.views
             self._remember(kind, [n in views and kind in views[n].kinds for n in self.names])
         return self._masks[kind]
+
+    def silent(self, kind: str) -> Mask:
+        """The nodes whose daemon for a kind does not answer. Remembered: not to be written to."""
+        question = f"silent:{kind}"
+        if question not in self._masks:
+            views = self.views
+            answers = [n in views and kind in views[n].silent_kinds for n in self.names]
+            self._remember(question, answers)
+        return self._masks[question]
 
     def meets(self, requirement: Requirement) -> Mask:
         """The nodes whose labels meet a requirement. Remembered: not to be written to."""
@@ -214,6 +229,11 @@ class Columns:
         if len(self._masks) == MASKS_MAX:
             self._masks.clear()
         self._masks[question] = np.array(answers, np.bool_)
+
+
+def _answers(view: NodeView) -> tuple[object, ...]:
+    """What the remembered masks depend on."""
+    return (view.labels, view.kinds, view.silent_kinds)
 
 
 class Fleet:

@@ -154,6 +154,7 @@ class _Hurdles:
 
     def __init__(self, feasibility: Feasibility) -> None:
         self._columns = feasibility.columns
+        self._kind = feasibility.request.kind
         self._amounts = feasibility.amounts
         self._need = numbers(feasibility.request.need)
         self._failed = {failure.code: failure.nodes for failure in feasibility.failures}
@@ -247,7 +248,7 @@ class _Hurdles:
 
     def _bring_back(self, row: int) -> BringBack:
         name = self._columns.names[row]
-        return BringBack(self._columns.views[name].why_unavailable)
+        return BringBack(self._columns.views[name].why_silent(self._kind))
 
     def _relieve(self, row: int) -> Relieve:
         return Relieve(self._columns.views[self._columns.names[row]].why_full)

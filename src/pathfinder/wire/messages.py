@@ -157,8 +157,12 @@ class Exchange:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def tells_all_of(self, kind: str) -> bool:
-        """Whether absence of a container of this kind from `holding` means that it is not there."""
-        return self.complete or (bool(self.silent_kinds) and kind not in self.silent_kinds)
+        """Whether absence of a container of this kind from `holding` means that it is not there.
+
+        kind "": not known.
+        """
+        is_told_apart = bool(self.silent_kinds) and bool(kind)
+        return self.complete or (is_told_apart and kind not in self.silent_kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

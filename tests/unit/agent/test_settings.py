@@ -30,6 +30,11 @@ def test_each_runtime_has_its_usual_socket_unless_told_otherwise() -> None:
     usual = read_settings((*NEEDED, "--runtime", "docker"), {}, "host")
     told = read_settings((*NEEDED, "--runtime", "docker", "--socket", "/run/d.sock"), {}, "host")
 
+    both = read_settings(
+        (*NEEDED, "--runtime", "lxd,docker", "--socket", "docker=/run/d.sock"), {}, "host"
+    )
+
+    assert both.sockets == {"lxd": "/var/lib/lxd/unix.socket", "docker": "/run/d.sock"}
     assert usual.sockets == {"docker": "/run/docker.sock"}
     assert told.sockets == {"docker": "/run/d.sock"}
 
@@ -59,6 +64,10 @@ def test_every_setting_can_be_given_by_environment() -> None:
         ((*NEEDED, "--calls-max", "0"), {}, "whole number from 1"),
         ((*NEEDED, "--server", "x"), {}, "given twice"),
         ((*NEEDED, "--runtime", "podman"), {}, "is not one of lxd, docker"),
+        ((*NEEDED, "--runtime", "lxd,podman"), {}, "podman: is not one of lxd, docker"),
+        ((*NEEDED, "--runtime", "lxd,lxd"), {}, "named twice"),
+        ((*NEEDED, "--runtime", "lxd,docker", "--socket", "/x"), {}, "name=value"),
+        ((*NEEDED, "--socket", "docker=/x"), {}, "--socket docker: is not one of"),
         ((*NEEDED, "--capacity", "cpu"), {}, "name=value"),
         ((*NEEDED, "--capacity", "ram=3"), {}, "--capacity.ram: is not a resource"),
         ((*NEEDED, "--name", "not_a_name"), {}, "cannot be a name"),

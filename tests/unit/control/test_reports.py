@@ -264,3 +264,66 @@ def test_silent_node_is_suspect_then_lost_then_ready_when_heard(
     assert room.controller.life.status(node.key) == "ready"
     assert room.actions("n1") == ["joined", "ready", "lost", "ready"]
     assert room.container("one").node == "n1"
+
+
+MIXED = replace(FACTS, runtime="lxd,docker", kinds=("system", "application"))
+LXD_IS_SILENT = {"system": "LXD does not answer"}
+
+
+@pytest.fixture
+def mixed(room: ControlRoom) -> RoomNode:
+    """A node with two daemons that runs one container of each."""
+    made = RoomNode(room, "n1").join(MIXED)
+    room.put(container("sys"))
+    room.put(container("app", kind="application"))
+    made.live()
+    return made
+
+
+def test_silent_daemon_makes_only_its_kind_unavailable(room: ControlRoom, mixed: RoomNode) -> None:
+    mixed.exchange(runtime_error="lxd: no", silent_kinds=LXD_IS_SILENT, complete=False)
+    room.put(container("sys-2"))
+    room.put(container("app-2", kind="application"))
+
+    assert room.node("n1").told_error() == "system containers: LXD does not answer"
+    assert room.container("app-2").node == "n1"
+    assert "unavailable (n1: LXD does not answer)" in room.container("sys-2").why
+    assert "bring n1 back (LXD does not answer)" in str(room.container("sys-2").explanation)
+    mixed.live()
+    assert room.container("sys-2").node == "n1"
+    assert room.actions("n1")[-2:] == ["runtime_down", "runtime_up"]
+
+
+def test_node_whose_daemons_are_all_silent_is_unavailable(
+    room: ControlRoom, mixed: RoomNode
+) -> None:
+    silent = {"system": "no LXD", "application": "no Docker"}
+
+    mixed.exchange(runtime_error="lxd: no LXD", silent_kinds=silent, complete=False)
+
+    assert room.node("n1").runtime_error == "lxd: no LXD"
+    assert room.node("n1").silent_kinds == {}
+
+
+def test_absence_is_believed_of_the_kinds_whose_daemon_has_answered(
+    room: ControlRoom, mixed: RoomNode
+) -> None:
+    mixed.exchange(holding=(), silent_kinds=LXD_IS_SILENT, complete=False)
+
+    assert not room.container("app").ready
+    assert room.container("sys").ready
+
+
+def test_what_leaves_a_silent_daemon_is_counted_until_that_has_answered(
+    room: ControlRoom, mixed: RoomNode
+) -> None:
+    for name in ("sys", "app"):
+        room.ask(Delete("container", CLUSTER, name))
+    mixed.exchange()
+    seen = room.state.revision
+    mixed.exchange(seen=seen, holding=(), silent_kinds=LXD_IS_SILENT, complete=False)
+    left = [one.name for one in room.state.on_node(mixed.key)]
+    mixed.exchange(seen=seen, holding=())
+
+    assert left == ["sys"]
+    assert list(room.state.on_node(mixed.key)) == []

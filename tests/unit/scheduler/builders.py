@@ -18,6 +18,7 @@ def node(
     labels: Mapping[str, str] | None = None,
     cordoned: bool = False,
     why_unavailable: str = "",
+    silent_kinds: Mapping[str, str] | None = None,
     containers_max: int = 0,
 ) -> NodeView:
     """A node of cluster "west"."""
@@ -30,6 +31,7 @@ def node(
         cordoned=cordoned,
         available=not why_unavailable,
         why_unavailable=why_unavailable,
+        silent_kinds=silent_kinds or {},
         containers_max=containers_max,
     )
 

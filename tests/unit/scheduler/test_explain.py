@@ -239,3 +239,15 @@ def test_labels_that_meet_constraints_are_found(texts: tuple[str, ...]) -> None:
 )
 def test_constraints_that_contradict_each_other_are_met_by_nothing(texts: tuple[str, ...]) -> None:
     assert labels_meeting(request(constraints=texts).constraints) is None
+
+
+def test_kind_whose_daemon_is_silent_is_unavailable_there_and_the_other_is_not() -> None:
+    silent = {"system": "LXD does not answer"}
+    view = node("n1", kinds=("system", "application"), silent_kinds=silent)
+
+    system = explain(feasible(fleet(view), request()))
+    application = explain(feasible(fleet(view), request(kind="application")))
+
+    assert "1 of 1 is unavailable (n1: LXD does not answer)" in system.text()
+    assert system.remedies[0] == "bring n1 back (LXD does not answer)"
+    assert application.nodes_fitting == 1
