@@ -26,7 +26,7 @@ from pathfinder.agent.effects import (
     Stop,
 )
 from pathfinder.runtimes.port import Change, Instance
-from pathfinder.runtimes.several import plain_name, qualified
+from pathfinder.runtimes.qualified import plain_name, qualified
 from pathfinder.wire.messages import Assignment, Exchange, Reply, Session
 
 CLUSTER = "west"

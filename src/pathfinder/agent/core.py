@@ -42,7 +42,7 @@ from pathfinder.agent.effects import (
 from pathfinder.agent.reporting import Reporting
 from pathfinder.agent.slots import Permit, Slot
 from pathfinder.runtimes.port import Change, Instance
-from pathfinder.runtimes.several import plain_name
+from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import (
     HOLDING_MAX,
     Assignment,

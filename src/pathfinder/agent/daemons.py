@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pathfinder.runtimes.several import SEPARATOR, qualified
+from pathfinder.runtimes.qualified import SEPARATOR, qualified
 
 LIST_RETRY_MS_MIN: Final = 500
 LIST_RETRY_MS_MAX: Final = 10_000

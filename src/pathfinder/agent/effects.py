@@ -5,11 +5,10 @@ is expected to raise: it comes back as `Failed`. Pure but for the runtime that i
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from pathfinder.model.errors import PathfinderError
 from pathfinder.runtimes.port import Instance, Runtime, RuntimeFailure, Wish
-from pathfinder.runtimes.several import Member, SeveralRuntimes
 from pathfinder.wire.messages import StreamRequest
 
 MESSAGE_LENGTH_MAX: Final = 600  # of a failure's text: what a person reads, not a daemon's dump
@@ -119,10 +118,17 @@ class Failed:
 Result = Done | Listed | Inspected | Failed
 
 
-def perform(runtime: Runtime, call: Call) -> Result:
-    """Carry `call` out. Blocks as long as the runtime's verb may."""
+class Lister(Protocol):
+    """What can be listed by itself: a runtime, or one of several."""
+
+    def list_instances(self, cluster: str) -> list[Instance]:
+        """As in the port."""
+
+
+def perform(runtime: Runtime, call: Call, lister: Lister | None = None) -> Result:
+    """Carry `call` out. Blocks as long as the runtime's verb may. lister: where not all is listed."""
     try:
-        return _perform(runtime, call)
+        return _perform(runtime, call, lister)
     except RuntimeFailure as failure:
         return failed(failure.code, str(failure), failure.hint)
     except PathfinderError as error:
@@ -134,7 +140,7 @@ def failed(code: str, message: str, hint: str = "") -> Failed:
     return Failed(code=code, message=message[:MESSAGE_LENGTH_MAX], hint=hint[:MESSAGE_LENGTH_MAX])
 
 
-def _perform(runtime: Runtime, call: Call) -> Result:
+def _perform(runtime: Runtime, call: Call, lister: Lister | None) -> Result:
     match call:
         case Create():
             runtime.create(call.wish)
@@ -147,10 +153,5 @@ def _perform(runtime: Runtime, call: Call) -> Result:
         case Inspect():
             return Inspected(instance=runtime.inspect(call.slot))
         case ListAll():
-            return Listed(instances=tuple(_lister(runtime, call).list_instances(call.cluster)))
+            return Listed(instances=tuple((lister or runtime).list_instances(call.cluster)))
     return Done()
-
-
-def _lister(runtime: Runtime, call: ListAll) -> Runtime | Member:
-    """One of several daemons is listed by itself: what it has is known when others are silent."""
-    return runtime.members[call.daemon] if isinstance(runtime, SeveralRuntimes) else runtime

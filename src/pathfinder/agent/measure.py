@@ -10,7 +10,7 @@ from typing import Final
 
 from pathfinder.agent.facts import memory_mib, memory_total_mib, read_text
 from pathfinder.runtimes.port import Runtime, RuntimeFacts, RuntimeFailure
-from pathfinder.runtimes.several import plain_name
+from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import ContainerUsage, Measurements
 
 CONTAINERS_PER_ROUND: Final = 50

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pathfinder.agent.effects import Call, Failed, failed
 from pathfinder.runtimes.port import Instance, Labels, State
-from pathfinder.runtimes.several import plain_name
+from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import Assignment, Holding, HoldingPhase
 
 BACK_OFF_MS_MIN: Final = 500

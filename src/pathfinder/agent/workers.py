@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from pathfinder.agent import facts as node
-from pathfinder.agent.effects import Call, perform
+from pathfinder.agent.effects import Call, ListAll, perform
 from pathfinder.agent.inbox import (
     Answered,
     Finished,
@@ -23,6 +23,7 @@ from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Membership
 from pathfinder.agent.server import Server, ServerFailure, ServerRefused
 from pathfinder.runtimes.port import Change, Runtime, RuntimeFacts, RuntimeFailure
+from pathfinder.runtimes.several import SeveralRuntimes
 from pathfinder.wire.messages import Exchange, Facts
 
 CHANGES_PAUSE_S: Final = 1.0
@@ -90,7 +91,11 @@ def converse(
 def carry_out(runtime: Runtime, call: Call, inbox: Inbox, now_ms: Clock) -> None:
     """Make one call and bring its result to the inbox."""
     began_ms = now_ms()
-    result = perform(runtime, call)
+    # One of several daemons is listed by itself: what it has is known while others are silent.
+    lister = None
+    if isinstance(call, ListAll) and isinstance(runtime, SeveralRuntimes):
+        lister = runtime.members[call.daemon]
+    result = perform(runtime, call, lister)
     inbox.put(Finished(effect=call, result=result, took_ms=now_ms() - began_ms))
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Final
 
 from pathfinder.model.resources import Resources
 from pathfinder.runtimes.port import (
@@ -25,18 +24,7 @@ from pathfinder.runtimes.port import (
     Usage,
     Wish,
 )
-
-SEPARATOR: Final = ":"  # never part of a container's name
-
-
-def qualified(daemon: str, plain: str) -> str:
-    """An instance's name among several daemons; daemon "": the only one."""
-    return f"{daemon}{SEPARATOR}{plain}" if daemon else plain
-
-
-def plain_name(name: str) -> str:
-    """The name that the server, and the daemon itself, know."""
-    return name.rpartition(SEPARATOR)[2]
+from pathfinder.runtimes.qualified import SEPARATOR, plain_name, qualified
 
 
 class Member:

@@ -16,8 +16,9 @@ from pathfinder.runtimes.port import (
     Terminal,
     Wish,
 )
+from pathfinder.runtimes.qualified import plain_name, qualified
 from pathfinder.runtimes.scripted import ScriptedRuntime
-from pathfinder.runtimes.several import SeveralRuntimes, merged, plain_name, qualified
+from pathfinder.runtimes.several import SeveralRuntimes, merged
 
 
 @pytest.fixture
