@@ -126,7 +126,10 @@ class Lister(Protocol):
 
 
 def perform(runtime: Runtime, call: Call, lister: Lister | None = None) -> Result:
-    """Carry `call` out. Blocks as long as the runtime's verb may. lister: where not all is listed."""
+    """Carry `call` out. Blocks as long as the runtime's verb may.
+
+    lister: where a list is not one of everything that the runtime has.
+    """
     try:
         return _perform(runtime, call, lister)
     except RuntimeFailure as failure:
