@@ -43,26 +43,26 @@ def run() -> Iterator[Result]:
 
 
 def _memory_and_list(directory: Path) -> Iterator[Result]:
-    with _server(directory) as (port, token, process):
+    with server_process(directory) as (port, token, process):
         creates = [
             request("PUT", f"{PATH}/c{number:04}", token, SPEC) for number in range(CONTAINERS)
         ]
-        asyncio.run(_with_nodes(port, token, 4, per_second(port, creates, clients=8)))
+        asyncio.run(with_nodes(port, token, 4, per_second(port, creates, clients=8)))
         resident_mib = process.memory_info().rss / (1 << 20)
         floor_mib = _bare_python_mib()
-        yield _result("resident, 1,000 containers", resident_mib, "MiB", floor_mib, 1)
+        yield result("resident, 1,000 containers", resident_mib, "MiB", floor_mib, 1)
         whole = request("GET", f"{PATH}?limit={CONTAINERS}", token)
         body = asyncio.run(_one(port, whole))
         with _nginx(directory, body) as nginx_port:
             still = request("GET", "/static.json", token)
             pairs = [(_list_ms(port, whole), _list_ms(nginx_port, still)) for _ in range(RUNS)]
-    yield _result(
+    yield result(
         "list of 1,000 containers", median(a for a, _ in pairs), "ms", median(b for _, b in pairs)
     )
 
 
 def _creates(directory: Path) -> Iterator[Result]:
-    with _server(directory) as (port, token, process):
+    with server_process(directory) as (port, token, process):
         for clients in (8, 64):
             rates, floors, busy_us = [], [], []
             for number in range(RUNS):
@@ -73,28 +73,32 @@ def _creates(directory: Path) -> Iterator[Result]:
                 ]
                 before_s = _cpu_s(process)
                 measured = per_second(port, creates, clients=clients)
-                rates.append(asyncio.run(_with_nodes(port, token, 16, measured)))
+                rates.append(asyncio.run(with_nodes(port, token, 16, measured)))
                 busy_us.append((_cpu_s(process) - before_s) / CREATES * 1e6)
             name = f"durable audited creates, {clients} clients"
-            yield _result(name, median(rates), "/s", median(floors))
-            yield _result(f"{name}: server CPU", median(busy_us), "us each", None)
+            yield result(name, median(rates), "/s", median(floors))
+            yield result(f"{name}: server CPU", median(busy_us), "us each", None)
 
 
 def _exchanges(directory: Path) -> Iterator[Result]:
-    with _server(directory) as (port, token, process), _nginx(directory, b'{"ok":1}') as nginx_port:
-        secrets = asyncio.run(_join(port, token, NODES))
+    with (
+        server_process(directory) as (port, token, process),
+        _nginx(directory, b'{"ok":1}') as nginx_port,
+    ):
+        secrets = asyncio.run(join(port, token, NODES))
         rates, floors, busy_us = [], [], []
         for _ in range(RUNS):
             still = [request("GET", "/static.json", token)] * EXCHANGES
             floors.append(asyncio.run(per_second(nginx_port, still, clients=NODES)))
             before_s = _cpu_s(process)
-            rates.append(asyncio.run(_exchanges_per_second(port, secrets)))
+            rates.append(asyncio.run(exchanges_per_second(port, secrets)))
             busy_us.append((_cpu_s(process) - before_s) / EXCHANGES * 1e6)
-    yield _result("exchanges", median(rates), "/s", median(floors))
-    yield _result("exchanges: server CPU", median(busy_us), "us each", None)
+    yield result("exchanges", median(rates), "/s", median(floors))
+    yield result("exchanges: server CPU", median(busy_us), "us each", None)
 
 
-def _result(name: str, value: float, unit: str, floor: float | None, runs: int = RUNS) -> Result:
+def result(name: str, value: float, unit: str, floor: float | None, runs: int = RUNS) -> Result:
+    """A figure as `./dev bench` shows it."""
     return {
         "name": name,
         "value": value,
@@ -106,7 +110,7 @@ def _result(name: str, value: float, unit: str, floor: float | None, runs: int =
 
 
 @contextmanager
-def _server(directory: Path) -> Iterator[tuple[int, str, psutil.Process]]:
+def server_process(directory: Path) -> Iterator[tuple[int, str, psutil.Process]]:
     """A server of its own: port, administrator's token, process."""
     program = [sys.executable, "-m", "pathfinder.server.main"]
     token_file = directory / "token"
@@ -165,7 +169,7 @@ def _wait_until_open(port: int) -> None:
             return
 
 
-async def _join(port: int, token: str, count: int) -> list[str]:
+async def join(port: int, token: str, count: int) -> list[str]:
     """Register nodes; their credentials."""
     connection = await Connection.open(port)
     secrets = []
@@ -192,16 +196,17 @@ async def _nodes(port: int, secrets: Sequence[str]) -> list[Node]:
     return nodes
 
 
-async def _with_nodes(port: int, token: str, count: int, measured: Any) -> float:
+async def with_nodes(port: int, token: str, count: int, measured: Any) -> float:
     """Measure while nodes are there to place containers on."""
-    nodes = await _nodes(port, await _join(port, token, count))
+    nodes = await _nodes(port, await join(port, token, count))
     rate: float = await measured
     for node in nodes:
         node.close()
     return rate
 
 
-async def _exchanges_per_second(port: int, secrets: Sequence[str]) -> float:
+async def exchanges_per_second(port: int, secrets: Sequence[str]) -> float:
+    """Exchanges without news, of all these nodes at once."""
     nodes = await _nodes(port, secrets)
     began = time.perf_counter()
     await asyncio.gather(*(node.exchange(EXCHANGES // len(nodes)) for node in nodes))
