@@ -8,7 +8,7 @@ import pytest
 
 from pathfinder.control.commands import Put
 from tests.support.original_clients.barito import Barito, container_definition
-from tests.support.original_clients.go import GoAgent
+from tests.support.original_clients.go import GoAgent, GoLibrary
 from tests.support.original_clients.mruby import MrubyAgent
 from tests.support.original_clients.platform import PASSWORD, REMOTE, agent, original_server, pfi
 from tests.support.running import APP, RunningServer
@@ -309,3 +309,59 @@ def test_container_without_steps_is_ready_as_soon_as_it_runs() -> None:
         assert whole(server, "web")["ready"] is True
         assert node.mark("bootstrap_error", "web").data["status"] == "BOOTSTRAP_ERROR"
         assert whole(server, "web")["ready"] is True
+
+
+def test_relocation_is_the_target_s_and_what_cannot_be_has_a_form_of_its_own() -> None:
+    with original_server() as server:
+        source, person = agent(server), GoLibrary(server.port, token=APP)
+        person.create("web")
+        refused = person.relocate("web", "n1")
+        assert (refused.status, refused.document["success"], refused.document["code"]) == (
+            400,
+            False,
+            400,
+        )
+        assert isinstance(refused.document["errors"], str)
+        for what in ("provisioned", "bootstrap_started", "bootstrapped"):
+            source.mark(what, "web")
+        assert person.relocate("web", "nowhere").status == 404
+        assert person.relocate("nothing", "n1").status == 404
+        assert person.relocate("web", "n1").status == 400
+        target = agent(server, "n2")
+        asked = person.relocate("web", "n2").data
+        assert (asked["status"], asked["node_hostname"]) == ("SCHEDULE_RELOCATION", "n2")
+        assert "source" in asked
+
+        assert statuses(target.scheduled()) == [("web", "SCHEDULE_RELOCATION")]
+        assert source.scheduled().items == []
+        started = target.mark("relocate_started", "web").data
+        assert started["status"] == "RELOCATE_STARTED"
+        assert target.ipaddress("web", "10.0.0.77").status == 200
+        # The Go agent says so by v1, also here.
+        assert target.mark("provisioned", "web", version="v1").data["status"] == "PROVISIONED"
+        assert statuses(target.bootstrap_scheduled()) == [("web", "PROVISIONED")]
+        assert source.mark("bootstrap_started", "web").status == 404
+        for what in ("bootstrap_started", "bootstrapped"):
+            assert target.mark(what, "web").status == 200
+        shown = person.container("web").data
+        assert (shown["node_hostname"], shown["ipaddress"]) == ("n2", "10.0.0.77")
+
+
+def test_relocation_that_fails_leaves_the_container_where_it_was() -> None:
+    with original_server() as server:
+        source, person = agent(server), GoLibrary(server.port, token=APP)
+        person.create("web")
+        source.ipaddress("web", "10.0.0.1")
+        for what in ("provisioned", "bootstrap_started", "bootstrap_error"):
+            source.mark(what, "web")
+        target = agent(server, "n2")
+        person.relocate("web", "n2")
+        target.mark("relocate_started", "web")
+        failed = target.mark("relocate_error", "web")
+
+        assert failed.data["status"] == "RELOCATE_ERROR"
+        assert failed.data["node_hostname"] == "n1"
+        assert target.mark("relocate_error", "web").data["status"] == "RELOCATE_ERROR"
+        assert target.mark("relocate_started", "web").status == 404
+        again = Barito(server.port, APP).rebootstrap("web", [])
+        assert again.data["status"] == "PROVISIONED"

@@ -187,12 +187,22 @@ class Import(msgspec.Struct, frozen=True, tag=True):
     things: tuple[Thing, ...]
 
 
+class MoveBetweenPolling(msgspec.Struct, frozen=True, tag=True):
+    """Have a polling node take over a container from another one, in the LXD cluster they share."""
+
+    cluster: str
+    name: str
+    node: str
+
+
 MarkKind = Literal[
     "provisioned",
     "provision_error",
     "bootstrap_started",
     "bootstrapped",
     "bootstrap_error",
+    "relocate_started",
+    "relocate_error",
     "deleted",
 ]
 
@@ -265,6 +275,7 @@ Command = (
     | Register
     | Polling
     | Import
+    | MoveBetweenPolling
 )
 
 

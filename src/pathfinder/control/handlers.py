@@ -5,7 +5,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pathfinder.control import commands, importing, manifests, nodes, users, views, workloads
+from pathfinder.control import (
+    commands,
+    importing,
+    manifests,
+    nodes,
+    polling_moves,
+    users,
+    views,
+    workloads,
+)
 from pathfinder.control.access import Principal
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
@@ -375,6 +384,7 @@ HANDLERS: dict[type, Handler] = {
     commands.Rebootstrap: rebootstrap,
     commands.Redefine: redefine,
     commands.Import: importing.put_all,
+    commands.MoveBetweenPolling: polling_moves.schedule,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
     commands.CreateUser: users.create_user,

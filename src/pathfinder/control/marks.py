@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from pathfinder.control import polling_moves
 from pathfinder.control.commands import Mark, MarkAddress, MarkKind
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Node
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import finish_or_put, let_abandoned_go, move
+from pathfinder.control.workloads import MOVING, finish_or_put, let_abandoned_go, move
 from pathfinder.model.errors import Conflict, NotFound
 from pathfinder.model.phases import Phase
 
@@ -25,6 +26,8 @@ SOURCES: Final[Mapping[MarkKind, tuple[Phase, ...]]] = {
     "bootstrap_started": (Phase.PROVISIONED,),
     "bootstrapped": (Phase.BOOTSTRAP_STARTED,),
     "bootstrap_error": (Phase.PROVISIONED, Phase.BOOTSTRAP_STARTED),
+    "relocate_started": (Phase.SCHEDULE_RELOCATION,),
+    "relocate_error": (Phase.RELOCATE_STARTED,),
 }
 TARGET: Final[Mapping[MarkKind, Phase]] = {
     "provisioned": Phase.PROVISIONED,
@@ -32,6 +35,8 @@ TARGET: Final[Mapping[MarkKind, Phase]] = {
     "bootstrap_started": Phase.BOOTSTRAP_STARTED,
     "bootstrapped": Phase.BOOTSTRAPPED,
     "bootstrap_error": Phase.BOOTSTRAP_ERROR,
+    "relocate_started": Phase.RELOCATE_STARTED,
+    "relocate_error": Phase.RELOCATE_ERROR,
     "deleted": Phase.DELETED,
 }
 ACTION: Final[Mapping[Phase, str]] = {
@@ -45,6 +50,7 @@ WHY: Final[Mapping[Phase, str]] = {
     Phase.PROVISION_ERROR: "its node could not create or start it; the node's log says why",
     Phase.BOOTSTRAP_ERROR: "its bootstrap failed; the log of the node's agent says why",
 }
+MOVE_FAILED: Final = "could not be moved; the log of the node's agent says why"
 RUNS: Final = (
     Phase.PROVISIONED,
     Phase.BOOTSTRAP_STARTED,
@@ -59,7 +65,11 @@ def take(tx: Transaction, life: Life, command: Mark | MarkAddress) -> Container:
     container = tx.state.get(Container, f"{node.cluster}/{command.name}")
     if isinstance(command, Mark) and command.what == "deleted":
         return _let_go(tx, life, node, container, command.name)
-    if container is None or container.node != node.name:
+    arriving = container is not None and polling_moves.is_arriving(container, node)
+    if container is None or not (arriving or container.node == node.name):
+        remembered = life.node(node.key).let_go.get(command.name)
+        if remembered is not None and _is_repeated(command, remembered):
+            return remembered
         if container is not None and _is_leaving(container, node):
             raise _wrong(container, command, Phase.SCHEDULE_DELETION)
         raise _missing(node, command.name)
@@ -70,7 +80,24 @@ def take(tx: Transaction, life: Life, command: Mark | MarkAddress) -> Container:
         return container
     if container.phase not in SOURCES[command.what]:
         raise _wrong(container, command, container.phase)
+    if container.phase in MOVING:
+        return _moving(tx, life, container, node, target)
     return _move(tx, container, target)
+
+
+def _moving(
+    tx: Transaction, life: Life, container: Container, node: Node, target: Phase
+) -> Container:
+    """What the target of a relocation says; the node that it moves from has nothing to say."""
+    if not polling_moves.is_arriving(container, node):
+        raise _missing(node, container.name)
+    if target == Phase.PROVISIONED:
+        return _put(tx, container, polling_moves.arrived(tx, container, node))
+    if target == Phase.RELOCATE_ERROR:
+        stayed = tx.put(polling_moves.failed(tx, container, MOVE_FAILED))
+        _remember(life, node, stayed)
+        return stayed
+    return tx.put(polling_moves.started(tx, container))
 
 
 def _move(tx: Transaction, container: Container, target: Phase) -> Container:
@@ -96,6 +123,8 @@ def _address(tx: Transaction, container: Container, address: str) -> Container:
     if container.addresses == addresses:
         return container
     known = address or container.address
+    if container.phase in MOVING:
+        return tx.put(replace(container, addresses=addresses, address=known))
     return _put(tx, container, replace(container, addresses=addresses, address=known))
 
 
@@ -124,10 +153,12 @@ def _let_go(
     tx: Transaction, life: Life, node: Node, container: Container | None, name: str
 ) -> Container:
     remembered = life.node(node.key).let_go
+    if container is not None and polling_moves.is_arriving(container, node):
+        raise _wrong(container, "deleted", container.phase)
     if container is None or not _is_leaving(container, node):
         if container is not None and container.node == node.name:
             raise _wrong(container, "deleted", container.phase)
-        if name in remembered:
+        if name in remembered and remembered[name].phase == Phase.DELETED:
             return remembered[name]
         raise _missing(node, name)
     staying = tuple(copy for copy in container.leaving if copy.node != node.name)
@@ -135,10 +166,24 @@ def _let_go(
     finish_or_put(tx, replace(container, leaving=staying))
     tx.place_all = tx.place_all or bool(tx.state.pending)
     gone = replace(container, phase=Phase.DELETED, node=node.name, changed_ms=tx.now_ms)
+    _remember(life, node, gone)
+    return gone
+
+
+def _remember(life: Life, node: Node, container: Container) -> None:
+    """What a node has to do with no more, so that a repetition of its last mark is known as one."""
+    remembered = life.node(node.key).let_go
     while len(remembered) >= LET_GO_MAX:
         del remembered[next(iter(remembered))]
-    remembered[name] = gone
-    return gone
+    remembered[container.name] = container
+
+
+def _is_repeated(command: Mark | MarkAddress, remembered: Container) -> bool:
+    return (
+        isinstance(command, Mark)
+        and command.what == "relocate_error"
+        and remembered.phase == Phase.RELOCATE_ERROR
+    )
 
 
 def _is_leaving(container: Container, node: Node) -> bool:
@@ -154,16 +199,19 @@ def _wrong(container: Container, mark: Any, phase: Phase) -> Conflict:
     return Conflict(f"container {container.name!r} is {phase.name}: mark {what!r} does not fit")
 
 
-def scheduled(state: State, node_key: str) -> list[tuple[Container, Phase]]:
-    """What a polling node shall delete, then make; each by the time of its last change."""
+def scheduled(state: State, node_key: str, *, relocations: bool) -> list[tuple[Container, Phase]]:
+    """What a polling node shall delete, make, and with `relocations` move to itself, in order."""
     name = node_key.partition("/")[2]
     found = []
     for container in state.on_node(node_key):
-        if any(copy.node == name for copy in container.leaving):
+        if polling_moves.target_of(container) == name:
+            if relocations and container.phase == Phase.SCHEDULE_RELOCATION:
+                found.append((container, Phase.SCHEDULE_RELOCATION))
+        elif any(copy.node == name for copy in container.leaving):
             found.append((container, Phase.SCHEDULE_DELETION))
         elif container.node == name and container.phase == Phase.SCHEDULED:
             found.append((container, Phase.SCHEDULED))
-    rank = {Phase.SCHEDULE_DELETION: 0, Phase.SCHEDULED: 1}
+    rank = {Phase.SCHEDULE_DELETION: 0, Phase.SCHEDULED: 1, Phase.SCHEDULE_RELOCATION: 2}
     return sorted(found, key=lambda item: (rank[item[1]], item[0].changed_ms, item[0].revision))
 
 

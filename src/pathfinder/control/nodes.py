@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pathfinder.control import access, commands, workloads
+from pathfinder.control import access, commands, polling_moves, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import Cluster, Container, Node, Token
 from pathfinder.control.transaction import Transaction
@@ -124,7 +124,7 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
             f"or, when the machine is dead for certain: pfi delete node {node.name} --force",
         )
     for container in held:
-        _forget_copy(tx, container, node)
+        _forget_copy(tx, polling_moves.cancel(tx, container, node), node)
     for token in list(tx.state.all(Token)):
         if token.used_by and access.same(token.used_by, node.secret_digest):
             tx.drop(token)

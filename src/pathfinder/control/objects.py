@@ -128,6 +128,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
     Counted there until the node, having seen `revision`, no longer holds it. `abandoned`: it was
     not STATEFUL and its node's lease has ended: another may be made before this one is gone.
+    `arriving`: the other way round while its container is being relocated between polling nodes;
+    then it is counted where the container is to be.
     kind "": not known, so that only a node that has told everything is believed to have let go.
     """
 
@@ -137,6 +139,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     group: str = ""
     stateful: bool = False
     abandoned: bool = False
+    arriving: bool = False
     revision: int
     kind: str = ""
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from pathfinder.control import access
+from pathfinder.control import access, marks
 from pathfinder.control.access import SYSTEM, Principal, digest
 from pathfinder.control.commands import (
     Delete,
     Mark,
     MarkAddress,
     MarkKind,
+    MoveBetweenPolling,
     Poll,
     RegisterPolling,
     Reschedule,
@@ -17,8 +18,9 @@ from pathfinder.control.life import OUTWAIT_MS, POLL_SUSPECT_MS
 from pathfinder.control.objects import Container, Node
 from pathfinder.model.errors import Conflict, Forbidden, NotFound, Unauthorized
 from pathfinder.model.phases import Phase
-from tests.support.control_room import CLUSTER, ControlRoom, container, deployment
+from tests.support.control_room import CLUSTER, ControlRoom, RoomNode, container, deployment
 
+BOOTSTRAPPED: tuple[MarkKind, ...] = ("provisioned", "bootstrap_started", "bootstrapped")
 TOKEN = "t" * 64
 
 
@@ -195,6 +197,112 @@ def test_node_that_is_declared_dead_lets_go_of_what_it_had() -> None:
     assert not room.container("web").leaving
     with pytest.raises(Unauthorized):
         access.polling_node(room.state, CLUSTER, TOKEN)
+
+
+def two_nodes_and_one_to_move() -> ControlRoom:
+    """`web` is BOOTSTRAPPED on `old`, and asked to move to `other`."""
+    room = ControlRoom()
+    register(room)
+    room.put(container("web"))
+    room.ask(MarkAddress(f"{CLUSTER}/old", "web", "10.0.0.9"), principal=principal())
+    for what in BOOTSTRAPPED:
+        mark(room, what, "web")
+    register(room, "other", token="o" * 64)
+    room.ask(MoveBetweenPolling(CLUSTER, "web", "other"))
+    return room
+
+
+def polled(room: ControlRoom, node: str, *, relocations: bool = True) -> list[tuple[str, str]]:
+    found = marks.scheduled(room.state, f"{CLUSTER}/{node}", relocations=relocations)
+    return [(each.name, phase.name) for each, phase in found]
+
+
+def test_target_moves_a_container_and_says_so() -> None:
+    room = two_nodes_and_one_to_move()
+    before = room.container("web")
+    assert before.ready
+    assert polled(room, "other") == [("web", "SCHEDULE_RELOCATION")]
+    assert polled(room, "other", relocations=False) == polled(room, "old") == []
+
+    mark(room, "relocate_started", "web", "other")
+    assert not room.container("web").ready
+    assert polled(room, "other") == []
+    room.ask(MarkAddress(f"{CLUSTER}/other", "web", "10.0.0.77"), principal=principal("other"))
+    mark(room, "provisioned", "web", "other")
+    mark(room, "provisioned", "web", "other")
+    after = room.container("web")
+
+    assert (after.node, after.phase, after.addresses) == (
+        "other",
+        Phase.PROVISIONED,
+        ("10.0.0.77",),
+    )
+    assert after.generation > before.generation
+    assert after.leaving == ()
+    assert polled(room, "old") == []
+    with pytest.raises(NotFound):
+        mark(room, "bootstrap_started", "web")
+
+
+def test_container_that_could_not_be_moved_runs_on_where_it_was() -> None:
+    room = two_nodes_and_one_to_move()
+    mark(room, "relocate_started", "web", "other")
+    for _ in range(2):
+        mark(room, "relocate_error", "web", "other")
+    after = room.container("web")
+
+    assert (after.node, after.phase, after.ready) == ("old", Phase.RELOCATE_ERROR, True)
+    assert "could not be moved" in after.why
+    assert after.leaving == ()
+    assert "relocate_failed" in room.actions("web")
+
+
+def test_container_counts_on_its_target_while_it_moves() -> None:
+    """Promise 5."""
+    room = two_nodes_and_one_to_move()
+    assert room.state.fleet.count(f"{CLUSTER}/other") == 1
+
+    room.restart(room.rebuilt())
+    assert room.state.fleet.count(f"{CLUSTER}/other") == 1
+    mark(room, "relocate_started", "web", "other")
+    mark(room, "relocate_error", "web", "other")
+    assert room.state.fleet.count(f"{CLUSTER}/other") == 0
+
+
+def test_only_a_bootstrapped_container_moves_and_to_another_polling_node() -> None:
+    room = two_nodes_and_one_to_move()
+    RoomNode(room, "ours").join()
+    room.put(container("new", constraints=["node=old"]))
+    for name, node, said in (
+        ("web", "other", "SCHEDULE_RELOCATION"),
+        ("new", "other", "SCHEDULED"),
+    ):
+        with pytest.raises(Conflict, match=said):
+            room.ask(MoveBetweenPolling(CLUSTER, name, node))
+    for what in BOOTSTRAPPED:
+        mark(room, what, "new")
+    for node, said in (("old", "already"), ("ours", "does not poll"), ("other", "does not fit")):
+        with pytest.raises(Conflict, match=said):
+            room.ask(MoveBetweenPolling(CLUSTER, "new", node))
+
+
+def test_container_that_is_deleted_while_it_moves_is_removed_by_both() -> None:
+    room = two_nodes_and_one_to_move()
+    mark(room, "relocate_started", "web", "other")
+    room.ask(Delete("container", CLUSTER, "web"))
+
+    assert polled(room, "old") == polled(room, "other") == [("web", "SCHEDULE_DELETION")]
+    mark(room, "deleted", "web")
+    mark(room, "deleted", "web", "other")
+    assert room.state.get(Container, f"{CLUSTER}/web") is None
+
+
+def test_relocation_ends_when_its_target_is_deleted() -> None:
+    room = two_nodes_and_one_to_move()
+    room.ask(Delete("node", CLUSTER, "other", force=True))
+
+    assert room.container("web").phase == Phase.RELOCATE_ERROR
+    assert room.container("web").node == "old"
 
 
 def test_journal_tells_of_polling_nodes_too() -> None:

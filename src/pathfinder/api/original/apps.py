@@ -10,10 +10,18 @@ from pathfinder.api.original.asking import AppAsk, find_container
 from pathfinder.api.original.envelope import Answer, Invalid
 from pathfinder.api.original.parameters import Bag, part, text
 from pathfinder.api.original.remotes import settle_remote
-from pathfinder.control.commands import Delete, Put, Rebootstrap, Redefine, Reschedule
+from pathfinder.control.commands import (
+    Delete,
+    MoveBetweenPolling,
+    Put,
+    Rebootstrap,
+    Redefine,
+    Reschedule,
+)
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Cluster, Container, Node
 from pathfinder.control.state import State
+from pathfinder.model.errors import Conflict
 from pathfinder.model.names import HOSTNAME
 from pathfinder.model.phases import Phase
 
@@ -104,6 +112,21 @@ async def rebootstrap(ask: AppAsk) -> Answer:
     await _find(ask, cluster)
     steps = definitions.steps(ask.bag.get("bootstrappers")) or None
     await ask.run(Rebootstrap(cluster.name, ask.hostname, steps))
+    return await _answer(ask, cluster, ask.hostname)
+
+
+async def schedule_relocation(ask: AppAsk) -> Answer:
+    """Move a container to another node; what cannot be is refused in a form of its own."""
+    cluster = await ask.scope("write")
+    await _find(ask, cluster)
+    node = ask.text("node_hostname")
+    if await ask.look(lambda c, _: c.state.get(Node, f"{cluster.name}/{node}")) is None:
+        raise envelope.missing("Node", node)
+    try:
+        await ask.run(MoveBetweenPolling(cluster.name, ask.hostname, node))
+    except Conflict as refusal:
+        told = {"success": False, "errors": refusal.message, "code": 400}
+        return envelope.bare(told, status=400)
     return await _answer(ask, cluster, ask.hostname)
 
 

@@ -104,7 +104,8 @@ async def scheduled(ask: NodeAsk) -> Answer:
 
     def listed(controller: Controller, _: int) -> Answer:
         state = controller.state
-        found = marks.scheduled(state, ask.node)
+        has_relocations = ask.version == "2.0"
+        found = marks.scheduled(state, ask.node, relocations=has_relocations)
         return ask.items([_shown(ask, state, *item) for item in found])
 
     return await ask.backend.look(listed)

@@ -1,0 +1,126 @@
+"""Relocation between polling nodes: the agent of the target moves the container, and says so.
+
+As in the original, such nodes share an LXD cluster: what moves is one instance, never two. Until it
+has arrived the target's share is an arriving copy: counted there, and no instance to be removed.
+"""
+
+from msgspec.structs import replace
+
+from pathfinder.control.access import Principal
+from pathfinder.control.commands import MoveBetweenPolling
+from pathfinder.control.objects import Container, Copy, Node
+from pathfinder.control.placing import request_of
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.workloads import MOVING, copy_of, generation, move
+from pathfinder.model.errors import Conflict
+from pathfinder.model.phases import Phase
+from pathfinder.scheduler.fit import feasible
+
+FROM = (Phase.BOOTSTRAPPED, Phase.BOOTSTRAP_ERROR)
+
+
+def schedule(tx: Transaction, principal: Principal, command: MoveBetweenPolling) -> Container:
+    """Ask the target's agent to move a container; Conflict when that cannot be."""
+    principal.require("write", command.cluster)
+    container = tx.need(Container, f"{command.cluster}/{command.name}")
+    target = tx.need(Node, f"{command.cluster}/{command.node}")
+    source = tx.state.get(Node, container.node_key) if container.node else None
+    _check(container, source, target)
+    fits = feasible(tx.state.fleet, request_of(container))
+    if not fits.fits_on(target.name):
+        raise Conflict(
+            f"container {container.name!r} does not fit on node {target.name!r}",
+            hint=f"pfi describe node {target.name}",
+        )
+    why = f"is to move to {target.name}, asked by {principal.name}"
+    arriving = replace(copy_of(tx, container, target.name, container.generation), arriving=True)
+    moving = replace(
+        move(container, Phase.SCHEDULE_RELOCATION),
+        leaving=(*container.leaving, arriving),
+        why=why,
+        changed_ms=tx.now_ms,
+    )
+    tx.happened("relocating", moving, node=target.name, why=why)
+    return tx.put(moving)
+
+
+def _check(container: Container, source: Node | None, target: Node) -> None:
+    if not container.wanted or container.phase not in FROM or source is None:
+        raise Conflict(
+            f"container {container.name!r} is {container.phase.name}: only one that is "
+            "BOOTSTRAPPED or BOOTSTRAP_ERROR can be relocated"
+        )
+    if source.key == target.key:
+        raise Conflict(f"container {container.name!r} is on node {target.name!r} already")
+    others = [node.name for node in (source, target) if node.protocol != "poll"]
+    if others:
+        raise Conflict(
+            f"node {others[0]!r} does not poll: this relocation is for nodes of the original's "
+            "agents, which share an LXD cluster"
+        )
+
+
+def is_arriving(container: Container, node: Node) -> bool:
+    """Whether a container is on its way to a node, which is to move it or moves it."""
+    is_moving = container.wanted and container.phase in MOVING
+    return is_moving and any(copy.arriving and copy.node == node.name for copy in container.leaving)
+
+
+def target_of(container: Container) -> str:
+    """The node that a container is on its way to, or ""."""
+    if not container.wanted or container.phase not in MOVING:
+        return ""
+    return next((copy.node for copy in container.leaving if copy.arriving), "")
+
+
+def started(tx: Transaction, container: Container) -> Container:
+    """The target moves it: for this time it is not ready."""
+    moving = move(container, Phase.RELOCATE_STARTED)
+    tx.happened("relocate_started", moving, node=target_of(container))
+    return replace(moving, ready=False, changed_ms=tx.now_ms)
+
+
+def failed(tx: Transaction, container: Container, why: str) -> Container:
+    """It could not be moved, and runs on where it was."""
+    tx.happened("relocate_failed", container, node=target_of(container), why=why)
+    return replace(
+        move(container, Phase.RELOCATE_ERROR),
+        leaving=_without_arriving(container),
+        ready=bool(container.addresses),
+        why=why,
+        hint=f"pfi reschedule {container.name}, or bootstrap it again",
+        changed_ms=tx.now_ms,
+    )
+
+
+def arrived(tx: Transaction, container: Container, node: Node) -> Container:
+    """It has moved: a new generation on its new node, to be bootstrapped again."""
+    why = f"moved here from {container.node}"
+    tx.happened("relocated", container, node=node.name, why=why)
+    return replace(
+        container,
+        node=node.name,
+        generation=generation(tx),
+        assigned=tx.revision,
+        leaving=_without_arriving(container),
+        phase=Phase.PROVISIONED,
+        round=tx.revision,
+        ready=False,
+        why=why,
+        hint="",
+        started_ms=tx.now_ms,
+        changed_ms=tx.now_ms,
+    )
+
+
+def cancel(tx: Transaction, container: Container, node: Node) -> Container:
+    """The target is gone: the container stays where it is."""
+    if not is_arriving(container, node):
+        return container
+    if container.phase == Phase.SCHEDULE_RELOCATION:
+        container = move(container, Phase.RELOCATE_STARTED)
+    return failed(tx, container, f"node {node.name} was deleted")
+
+
+def _without_arriving(container: Container) -> tuple[Copy, ...]:
+    return tuple(copy for copy in container.leaving if not copy.arriving)
