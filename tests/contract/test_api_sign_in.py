@@ -194,6 +194,21 @@ def test_event_stream_ends_with_the_sign_in(server: RunningServer, browser: Brow
     assert {event["who"] for event in rest} <= {"anna"}
 
 
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "", ";", "=;=", "pathfinder", "pathfinder=", "pathfinder=pfs.", "pathfinder=pfs.x.y; =",
+        'pathfinder="pfs.x', "pathfinder=\xff\xfe", "pathfinder=" + "x" * 10_000, "a=b; " * 500,
+    ],
+)  # fmt: skip
+def test_cookie_that_is_none_is_no_credential(server: RunningServer, cookie: str) -> None:
+    port = server.port
+    named = cookie.replace("pathfinder", f"pathfinder-{port}").encode("latin-1").decode("latin-1")
+    answer = server.api("").call("GET", SIGN_IN, headers={"Cookie": named})
+
+    assert (answer.status, answer.code) == (401, "unauthorized")
+
+
 def test_administrator_makes_changes_and_forgets_people(browser: BrowserLike) -> None:
     browser.sign_in("root", PASSWORD)
     body = {"name": "ben", "password": "twelve chars", "role": "reader", "clusters": ["default"]}

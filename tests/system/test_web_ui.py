@@ -437,6 +437,28 @@ def test_a_thousand_containers_are_usable(signed_in: Page, api: Api) -> None:
     expect(rows.nth(1)).to_contain_text("crowd-1099")
 
 
+def test_cookie_is_bound_to_host_and_tls(browser: Browser, tmp_path: Path) -> None:
+    token, tls = prepared(tmp_path), tmp_path / "tls"
+    arguments = ("--tls-cert", tls / "server.crt", "--tls-key", tls / "server.key")
+    with (
+        server_process(tmp_path, token, *arguments) as server,
+        visitor(browser, f"https://127.0.0.1:{server.port}", ignore_https_errors=True) as (
+            page,
+            account,
+        ),
+    ):
+        sign_in(page, "admin", PASSWORD)
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        (cookie,) = page.context.cookies()
+        seen_by_scripts = page.evaluate("document.cookie")
+
+    assert cookie.get("name") == f"__Host-pathfinder-{server.port}"
+    assert cookie.get("secure")
+    assert cookie.get("httpOnly")
+    assert cookie.get("sameSite") == "Strict"
+    assert (seen_by_scripts, account.complaints) == ("", [])
+
+
 def test_sign_in_survives_the_server_and_the_page_says_when_it_is_alone(
     browser: Browser, tmp_path: Path
 ) -> None:
