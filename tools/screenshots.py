@@ -58,6 +58,7 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("containers", f"{CLUSTER}/containers", "web-01", _nothing),
     ("containers-none", f"{CLUSTER}/containers?text=nothing", "like that", _nothing),
     ("container", f"{CLUSTER}/containers/web-01", "10.20.", _follow_log),
+    ("container-bootstrap", f"{CLUSTER}/containers/postgres-01", "Bootstrap", _nothing),
     ("container-pending", f"{CLUSTER}/containers/analytics", "What would help", _nothing),
     ("container-failed", f"{CLUSTER}/containers/mail", "image", _nothing),
     ("container-reschedule", f"{CLUSTER}/containers/api-01", "10.20.", _confirm),

@@ -103,6 +103,14 @@ class PlayedNode:
             addresses=(f"10.20.{self.number}.{place}",),
             started_ms=began_ms,
         )
+        if assignment.spec.get("bootstrap"):
+            running = replace(
+                running,
+                round=assignment.round,
+                bootstrap="done",
+                bootstrap_tries=1,
+                bootstrap_exit_code=0,
+            )
         failure = self.failures.get(slot)
         if failure is None:
             return running

@@ -21,6 +21,7 @@ LOG: Final = (
     "2026-03-01 09:14:03 INFO  listening on 0.0.0.0:80",
     '2026-03-01 09:14:11 INFO  10.20.2.1 "GET /basket?id=<b>42</b>" 200 3ms',
 )
+SET_UP: Final = {"type": "shell", "script": "apt-get install -y postgresql\n"}
 FACTS: Final = {
     "runtime": "lxd",
     "runtime_version": "5.0.2",
@@ -78,11 +79,12 @@ def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
     for node, rack in zip(nodes, ("r1", "r1", "r2", "r2"), strict=True):
         node.start()
         api.call("PATCH", f"{CLUSTER}/nodes/{node.name}", {"labels": {"rack": rack}})
+    large = {"cpu": 4, "memory": "12GiB"}
     small = {"cpu": 0.5, "memory": "1GiB", "disk": "4GiB"}
     deployments = {
         "web": (6, 5, {"image": "busybox", "type": "STATELESS", "resources": small}),
         "api": (4, 3, {"image": "debian", "type": "STATELESS", "resources": small}),
-        "postgres": (1, 0, {"image": "debian", "resources": {"cpu": 4, "memory": "12GiB"}}),
+        "postgres": (1, 0, {"image": "debian", "resources": large, "bootstrap": [SET_UP]}),
     }
     for name, (replicas, least, spec) in deployments.items():
         document = {
@@ -91,12 +93,12 @@ def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
         api.put(f"{CLUSTER}/deployments/{name}", document)
     on_2 = {"image": "debian", "constraints": ["rack = r1"], "resources": small}
     api.put(f"{CLUSTER}/containers/mail", {"spec": on_2})
-    large = {
+    huge = {
         "image": "debian",
         "resources": {"memory": "256GiB", "cpu": 4},
         "constraints": ["rack in (r1, r2)"],
     }
-    api.put(f"{CLUSTER}/containers/analytics", {"spec": large})
+    api.put(f"{CLUSTER}/containers/analytics", {"spec": huge})
     wait_until_listed(
         api,
         f"{CLUSTER}/containers?ready=true",

@@ -46,7 +46,7 @@ export interface Node {
   cluster: string;
   name: string;
   status: string;
-  protocol?: string;
+  note?: string;
   labels: Record<string, string>;
   cordoned: boolean;
   address: string;
@@ -81,8 +81,12 @@ export interface Explanation {
   remedies?: string[];
 }
 
-/** How far the setting up of a container is; whatever else it says is shown as it is. */
-export type Bootstrap = Record<string, unknown>;
+/** How far the setting up of a container is: its latest try. exit_code -1: not known. */
+export interface Bootstrap {
+  round: number;
+  tries: number;
+  exit_code: number;
+}
 
 export interface Container {
   cluster: string;
