@@ -90,7 +90,8 @@ class Controller:
             self.life.nodes[node.key] = polling.life_of(node)
             self.life.restored = self.life.restored or node.unverified
             self._see(node)
-        self.life.recovering = bool(self.life.nodes)
+        unheard = any(not node.was_complete for node in self.life.nodes.values())
+        self.life.recovering = unheard or self.life.restored
         self._is_behind = True
         self._has_room = False  # measured memory has come under a limit: what waits may fit
 

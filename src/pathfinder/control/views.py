@@ -236,18 +236,7 @@ def container_view(life: Life, container: Container) -> ContainerView:
     """A container as the API shows it."""
     node = container.node or (container.leaving[-1].node if container.leaving else "")
     ready = is_ready(container, life)
-    why, hint = container.why, container.hint
-    if container.node and life.status(container.node_key) == "lost" and container.wanted:
-        if container.spec.type == "STATEFUL":
-            why = (
-                f"its node {container.node} is lost: it may still run there, and is not made twice"
-            )
-            hint = (
-                "it is back when its node is; when the machine is dead for certain: "
-                f"pfi delete node {container.node} --force"
-            )
-        elif container.ready:
-            why = f"its node {container.node} is lost: not heard since its lease ended"
+    why, hint = _of_silent_node(life, container) or (container.why, container.hint)
     return ContainerView(
         cluster=container.cluster,
         name=container.name,
@@ -289,6 +278,26 @@ def _bootstrap(container: Container) -> BootstrapView | None:
         tries=container.bootstrap_tries,
         exit_code=container.bootstrap_exit_code,
     )
+
+
+def _of_silent_node(life: Life, container: Container) -> tuple[str, str] | None:
+    """What a node's silence means for a container, and what helps; None: nothing, it is heard."""
+    if not container.node or not container.wanted:
+        return None
+    status, node = life.status(container.node_key), container.node
+    until = (
+        "it is back when its node is; when the machine is dead for certain: "
+        f"pfi delete node {node} --force"
+    )
+    if status == "suspect" and life.node(container.node_key).polls:
+        return f"its node {node} is silent; it {NO_LEASE}", until
+    if status != "lost":
+        return None
+    if container.spec.type == "STATEFUL":
+        return f"its node {node} is lost: it may still run there, and is not made twice", until
+    if container.ready:
+        return f"its node {node} is lost: not heard since its lease ended", container.hint
+    return None
 
 
 def _usage(life: Life, container: Container) -> ContainerUsage | None:

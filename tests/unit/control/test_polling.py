@@ -2,7 +2,7 @@
 
 import pytest
 
-from pathfinder.control import access, marks
+from pathfinder.control import access, marks, queries
 from pathfinder.control.access import SYSTEM, Principal, digest
 from pathfinder.control.commands import (
     Delete,
@@ -16,6 +16,7 @@ from pathfinder.control.commands import (
 )
 from pathfinder.control.life import OUTWAIT_MS, POLL_SUSPECT_MS
 from pathfinder.control.objects import Container, Node
+from pathfinder.control.views import NO_LEASE
 from pathfinder.model.errors import Conflict, Forbidden, NotFound, Unauthorized
 from pathfinder.model.phases import Phase
 from tests.support.control_room import CLUSTER, ControlRoom, RoomNode, container, deployment
@@ -80,13 +81,18 @@ def test_ready_replica_stays_ready_while_its_node_is_suspected() -> None:
     room.tick(2 * POLL_SUSPECT_MS)
 
     assert room.container("web-01").ready
+    view = queries.one_container(room.controller, CLUSTER, "web-01")
+    assert view.ready
+    assert "its node old is silent; it polls by API v1/v2: no lease" in view.why
+    assert "pfi delete node old --force" in view.hint
+    node = queries.one_node(room.controller, CLUSTER, "old", room.now_ms)
+    assert (node.status, node.note) == ("suspect", NO_LEASE)
 
 
 def test_server_that_starts_does_not_wait_for_polling_nodes() -> None:
     room = ControlRoom()
     register(room)
     room.restart()
-    room.tick(1)
 
     assert not room.controller.life.recovering
     assert room.controller.life.status(f"{CLUSTER}/old") == "new"

@@ -102,6 +102,7 @@ def _container(found: Found, cluster: str, name: str, rows: Rows) -> Container |
             generation=0,
             resources=spec.resources,
             stateful=spec.type == "STATEFUL",
+            kind=spec.kind,
             revision=0,
         )
         for node in (_node(found, each) for each in rows.leaving)
