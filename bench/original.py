@@ -24,6 +24,8 @@ from bench.server import (
 CREATES = 2_000
 POLLS = 6_000
 AGENTS = 64
+CONTAINERS = 1_000
+LISTS = 20
 PASSWORD = "open sesame for agents"
 
 
@@ -33,6 +35,7 @@ def run() -> Iterator[Result]:
         root = Path(name)
         yield from _polls(root / "first")
         yield from _creates(root / "second")
+        yield from _lists(root / "third")
 
 
 def _polls(directory: Path) -> Iterator[Result]:
@@ -47,6 +50,29 @@ def _polls(directory: Path) -> Iterator[Result]:
     yield result(
         f"v2 polls of {AGENTS} agents, beside v3 exchanges", median(rates), "/s", median(floors)
     )
+
+
+def _lists(directory: Path) -> Iterator[Result]:
+    with server_process(directory) as (port, token, _):
+        creates = [_create(f"c{number:04}", token) for number in range(CONTAINERS)]
+        asyncio.run(with_nodes(port, token, 4, per_second(port, creates, clients=8)))
+        ours = request("GET", f"{PATH}?limit={CONTAINERS}", token)
+        floor = median(_list_ms(port, ours) for _ in range(RUNS))
+        for version in ("v1", "v2"):
+            value = median(_list_ms(port, _list(version, token)) for _ in range(RUNS))
+            name = f"{version} list of {CONTAINERS:,} containers, beside v3's"
+            yield result(name, value, "ms", floor)
+
+
+def _list_ms(port: int, asked: bytes) -> float:
+    return 1_000 / asyncio.run(per_second(port, [asked] * LISTS, clients=1))
+
+
+def _list(version: str, token: str) -> bytes:
+    return (
+        f"GET /api/{version}/ext_app/containers?cluster_name=default HTTP/1.1\r\n"
+        f"Host: bench\r\nX-Auth-Token: {token}\r\n\r\n"
+    ).encode()
 
 
 def _creates(directory: Path) -> Iterator[Result]:
