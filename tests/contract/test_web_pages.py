@@ -10,8 +10,10 @@ import pytest
 from pathfinder.store.memory import MemoryStore
 from pathfinder.webui.pages import STATIC
 from tests.support.running import Answer, Api, RunningServer, running_server
+from tools.environment import ROOT
 
 INDEX = (STATIC / "index.html").read_text()
+SOURCES = ROOT / "webui" / "src"
 SCRIPT = re.search(r'src="/ui/(assets/[^"]+\.js)"', INDEX)
 GZIP_BYTES_MAX = 130_000  # of everything together: grows by decision only
 
@@ -133,6 +135,14 @@ def test_answers_of_the_api_are_not_taken_for_something_else(server: RunningServ
 
     assert header(answer, "x-content-type-options") == "nosniff"
     assert header(answer, "content-security-policy") == ""
+
+
+def test_sources_show_text_as_text() -> None:
+    sources = [*SOURCES.rglob("*.svelte"), *SOURCES.rglob("*.ts")]
+    markup = re.compile(r"\{@html|innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(")
+
+    assert len(sources) > 30
+    assert [path.name for path in sources if markup.search(path.read_text())] == []
 
 
 def test_page_stays_small() -> None:

@@ -186,20 +186,23 @@ def measured(
     controller: Controller, principal: Principal, cluster: str, uptime_ms: int
 ) -> tuple[Measured, ...]:
     """What the nodes use that the principal may see; of one cluster when it is given."""
-    views_of_nodes = (
-        views.node_view(controller.state, controller.life, node, uptime_ms)
+    life = controller.life
+    return tuple(
+        _measured(node, life, uptime_ms)
         for node in controller.state.all(Node)
         if principal.sees(node.cluster) and (not cluster or node.cluster == cluster)
     )
-    return tuple(
-        Measured(
-            cluster=view.cluster,
-            name=view.name,
-            status=view.status,
-            heard_ms_ago=view.heard_ms_ago,
-            usage=replace(view.usage, containers=()) if view.usage else None,
-        )
-        for view in views_of_nodes
+
+
+def _measured(node: Node, life: Life, uptime_ms: int) -> Measured:
+    heard = life.nodes.get(node.key)
+    usage = heard.measurements if heard else None
+    return Measured(
+        cluster=node.cluster,
+        name=node.name,
+        status=heard.status if heard else "new",
+        heard_ms_ago=uptime_ms - heard.heard_ms if heard and heard.heard_ms is not None else None,
+        usage=replace(usage, containers=()) if usage else None,
     )
 
 

@@ -82,7 +82,7 @@ async function problemOf(response: Response, path: string): Promise<Problem> {
 
 /** The path of things of a cluster, or of one of them. */
 export function inCluster(cluster: string, ...parts: string[]): string {
-  return ["/clusters", cluster, ...parts.map(encodeURIComponent)].join("/");
+  return ["/clusters", ...[cluster, ...parts].map(encodeURIComponent)].join("/");
 }
 
 /** Makes a request that is sent twice have the effect of one. */

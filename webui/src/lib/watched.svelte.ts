@@ -6,6 +6,7 @@ import { live } from "./live.svelte";
 import type { Happening } from "./types";
 
 const TOGETHER_MS = 250; // events come in bursts: one question answers them all
+const SHARE = 10; // a page asks for at most a tenth of the time: what is slow is asked for rarely
 const AGAIN_MS = 3_000;
 
 export interface Watched<T> {
@@ -33,10 +34,12 @@ export function watched<T>(
   let asked = 0;
   let isAsking = false;
   let isStale = false;
+  let tookMs = 0;
 
   async function settle(loading: Promise<T>): Promise<void> {
     const mine = ++asked;
     isAsking = true;
+    const beganMs = performance.now();
     try {
       const got = await loading;
       if (mine !== asked) return;
@@ -50,10 +53,11 @@ export function watched<T>(
       if (!isAway || value === undefined) problem = error;
     }
     isAsking = false;
+    tookMs = performance.now() - beganMs;
     if (isStale) soon();
   }
 
-  function soon(afterMs = TOGETHER_MS): void {
+  function soon(afterMs = Math.max(TOGETHER_MS, tookMs * SHARE)): void {
     isStale = true;
     if (timer !== undefined || isAsking) return;
     timer = setTimeout(() => {
