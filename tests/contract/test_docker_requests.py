@@ -1,12 +1,17 @@
 """The requests that tests/unit asserts as data do in a real Docker what they promise. Promise 9."""
 
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pathfinder.model.services import Port
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.dockerclient.commands import run_command
+from pathfinder.runtimes.dockerclient.volumes import list_volumes
+from pathfinder.runtimes.port import RuntimeFailure
 from tests.support.docker_cases import CASES, NAME, Case
 from tests.support.dockerd import PrivateDocker
 
@@ -51,6 +56,12 @@ def test_daemon_takes_the_request_as_it_is(daemon: PrivateDocker, case: Case) ->
     document, body = daemon.document(NAME), case.body
     host = dict(body["HostConfig"])
     assert host.pop("RestartPolicy")["Name"] == document["HostConfig"]["RestartPolicy"]["Name"]
+    for bindings in host.get("PortBindings", {}).values():
+        for binding in bindings:
+            binding["HostIp"] = ""  # of all the node's addresses
+    for mount in host.get("Mounts", ()):
+        if not mount["ReadOnly"]:
+            del mount["ReadOnly"]
     assert document["HostConfig"].items() >= host.items()
     assert document["Config"]["Hostname"] == NAME
     assert document["Config"]["Labels"].items() >= body["Labels"].items()
@@ -88,3 +99,59 @@ def test_command_takes_the_place_of_the_images(daemon: PrivateDocker) -> None:
     make(daemon, "command")
 
     assert Path(f"/proc/{daemon.pid(NAME)}/cmdline").read_bytes() == b"sleep\x001000\x00"
+
+
+def serving_at(daemon: PrivateDocker, port: int) -> None:
+    """Create and start a web server at this port of the node."""
+    runtime = DockerRuntime(daemon.socket_path)
+    (plain,) = (case for case in CASES if case.what == "no limits")
+    spec = replace(plain.spec, ports=(Port(host=port, container=80),))
+    try:
+        runtime.create(replace(plain.wish, spec=spec))
+        runtime.start(NAME)
+    finally:
+        runtime.close()
+
+
+def test_port_of_the_node_leads_into_the_container(daemon: PrivateDocker) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as free:
+        port = free.getsockname()[1]
+
+    serving_at(daemon, port)
+
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.endswith(b"hello from case-01\n")
+
+
+def test_port_that_is_taken_on_the_node_is_said_with_what_to_do(daemon: PrivateDocker) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RuntimeFailure) as refused:
+            serving_at(daemon, port)
+
+    assert str(port) in str(refused.value)
+    assert "ask for another" in refused.value.hint
+
+
+def test_volume_outlives_its_container_and_is_there_for_the_next(daemon: PrivateDocker) -> None:
+    runtime = DockerRuntime(daemon.socket_path)
+    make(daemon, "mounts")
+    runtime.write_file(NAME, "/srv/data/kept", b"one")
+    code, _, said = run_command(daemon.client, NAME, ("touch", "/etc/conf/new"))
+
+    runtime.remove(NAME)
+    make(daemon, "mounts")
+
+    assert runtime.read_file(NAME, "/srv/data/kept") == b"one"
+    assert (code, b"Read-only" in said) == (1, True)
+    assert {volume.name: volume.labels for volume in list_volumes(daemon.client)} == {
+        f"cases.{NAME}.{name}": {
+            "pathfinder.cluster": "cases",
+            "pathfinder.slot": NAME,
+            "pathfinder.volume": name,
+        }
+        for name in ("data", "conf")
+    }
+    runtime.close()

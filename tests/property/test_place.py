@@ -23,6 +23,7 @@ from pathfinder.scheduler.remedies import (
     Change,
     DropConstraints,
     Free,
+    FreePorts,
     Relieve,
     Uncordon,
     remedies,
@@ -75,6 +76,10 @@ NEEDS = st.sampled_from(
 LABELS = st.sampled_from(
     [{}, {"rack": "a"}, {"rack": "b", "cores": "4"}, {"cores": "8"}, {"rack": "a", "cores": "many"}]
 )
+PORTS = st.sampled_from([(), (), (), (), ("80/tcp",), ("80/tcp", "53/udp")])
+SILENT: st.SearchStrategy[dict[str, str]] = st.sampled_from(
+    [{}, {}, {}, {"system": "LXD does not answer"}, {"application": "Docker does not answer"}]
+)
 FLAGS = st.sampled_from(
     ["", "", "", "", "", "cordoned", "unavailable", "cordoned unavailable", "full"]
 )
@@ -93,6 +98,7 @@ def node_views(draw: st.DrawFn, name: str) -> NodeView:
         cordoned="cordoned" in flags,
         available="unavailable" not in flags,
         why_unavailable="it is silent",
+        silent_kinds=draw(SILENT),
         containers_max=draw(st.sampled_from([0, 0, 1, 3])),
         stateful_max=draw(st.sampled_from([0, 0, 1, 2])),
         why_full="uses 91 %, the limit is 80 %" if "full" in flags else "",
@@ -110,6 +116,7 @@ def requests(draw: st.DrawFn) -> Request:
         constraints=tuple(requirement(text, "") for text in draw(CONSTRAINTS)),
         group=draw(st.sampled_from(GROUPS)),
         stateful=draw(st.booleans()),
+        ports=draw(PORTS),
     )
 
 
@@ -120,7 +127,12 @@ def cases(draw: st.DrawFn) -> Case:
     reservations: list[Reservation] = []
     if names:
         reservation = st.builds(
-            Reservation, st.sampled_from(names), NEEDS, st.sampled_from(GROUPS), st.booleans()
+            Reservation,
+            st.sampled_from(names),
+            NEEDS,
+            st.sampled_from(GROUPS),
+            st.booleans(),
+            PORTS,
         )
         reservations = draw(st.lists(reservation, max_size=8))
     kinds = draw(st.lists(requests(), min_size=1, max_size=3))
@@ -157,7 +169,8 @@ def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
         if not name:
             continue
         node = nodes[name]
-        node.reserve(request.need, request.group, stateful=request.stateful)
+        assert not any(node.ports[port] for port in request.ports)
+        node.reserve(request)
         has, used, need = node.view.capacity, node.used, request.need
         assert node.count <= (node.view.containers_max or node.count)
         assert not request.stateful or node.stateful_count <= (
@@ -175,7 +188,7 @@ def test_what_is_unplaced_fits_nowhere_and_every_reason_is_counted(case: Case) -
     for outcome, request in zip(place(case.fleet(), case.requests), case.requests, strict=True):
         if isinstance(outcome, Placement):
             node = nodes[outcome.node_key.partition("/")[2]]
-            node.reserve(request.need, request.group, stateful=request.stateful)
+            node.reserve(request)
             continue
         failures = [node.failures(request) for node in nodes.values()]
         counts = Counter(code for codes in failures for code in codes)
@@ -218,7 +231,8 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
         case Uncordon():
             return with_view(case, replace(view_of(case, node), cordoned=False)), request
         case BringBack():
-            return with_view(case, replace(view_of(case, node), available=True)), request
+            back = replace(view_of(case, node), available=True, silent_kinds={})
+            return with_view(case, back), request
         case DropConstraints(texts):
             kept = tuple(r for r in request.constraints if r.text() not in texts)
             return case, replace(request, constraints=kept)
@@ -226,6 +240,12 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
             return with_view(case, replace(view_of(case, node), why_full="")), request
         case Free(freed, containers, stateful):
             return with_freed(case, node, freed, containers, stateful), request
+        case FreePorts(ports):
+            freed_of = tuple(
+                replace(one, ports=()) if one.node == node and set(one.ports) & set(ports) else one
+                for one in case.reservations
+            )
+            return replace(case, reservations=freed_of), request
         case AskLess(at_most):
             return case, replace(request, need=lowered(request.need, at_most))
         case AddNode(kind, need, _, labels):
@@ -323,4 +343,10 @@ def test_all_together_and_one_by_one_come_to_the_same(case: Case) -> None:
     for outcome, request in zip(together, case.requests, strict=True):
         assert place(fleet, [request]) == [outcome]
         if isinstance(outcome, Placement):
-            fleet.reserve(outcome.node_key, request.need, request.group, stateful=request.stateful)
+            fleet.reserve(
+                outcome.node_key,
+                request.need,
+                request.group,
+                stateful=request.stateful,
+                ports=request.ports,
+            )

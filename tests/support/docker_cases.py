@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.model.resources import Resources
+from pathfinder.model.services import Mount, Port
 from pathfinder.runtimes.port import Labels, Wish
 
 NAME: Final = "case-01"
@@ -52,6 +53,23 @@ def limits(what: str, resources: Resources, **host: Any) -> Case:
     return Case(what=what, spec=spec, host=host)
 
 
+def mounted(volume: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    """A mount in Docker's words."""
+    return {
+        "Type": "volume",
+        "Source": f"cases.{NAME}.{volume}",
+        "Target": path,
+        "ReadOnly": read_only,
+        "VolumeOptions": {
+            "Labels": {
+                "pathfinder.cluster": "cases",
+                "pathfinder.slot": NAME,
+                "pathfinder.volume": volume,
+            }
+        },
+    }
+
+
 ODD: Final = 'é "$(id)" \\ = #x; `b`'
 CASES: Final = (
     limits("no limits", Resources()),
@@ -71,6 +89,39 @@ CASES: Final = (
             kind="application", image=BUSYBOX, environment={"PLAIN": "a", "ODD": ODD}
         ),
         config={"Env": ["PLAIN=a", f"ODD={ODD}"]},
+    ),
+    Case(
+        what="ports",
+        spec=ContainerSpec(
+            kind="application",
+            image=BUSYBOX,
+            ports=(
+                Port(host=18080, container=80),
+                Port(host=18081, container=80),
+                Port(host=18053, container=53, protocol="udp"),
+            ),
+        ),
+        config={"ExposedPorts": {"80/tcp": {}, "53/udp": {}}},
+        host={
+            "PortBindings": {
+                "80/tcp": [{"HostPort": "18080"}, {"HostPort": "18081"}],
+                "53/udp": [{"HostPort": "18053"}],
+            }
+        },
+    ),
+    Case(
+        what="mounts",
+        spec=ContainerSpec(
+            kind="application",
+            image=BUSYBOX,
+            mounts=(
+                Mount(volume="data", path="/srv/data"),
+                Mount(volume="conf", path="/etc/conf", read_only=True),
+            ),
+        ),
+        host={
+            "Mounts": [mounted("data", "/srv/data"), mounted("conf", "/etc/conf", read_only=True)]
+        },
     ),
     Case(
         what="command",

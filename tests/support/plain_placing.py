@@ -20,6 +20,7 @@ class Reservation:
     need: Resources
     group: str
     stateful: bool = False
+    ports: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -31,13 +32,15 @@ class PlainNode:
     count: int = 0
     stateful_count: int = 0
     groups: Counter[str] = field(default_factory=Counter)
+    ports: Counter[str] = field(default_factory=Counter)
 
-    def reserve(self, need: Resources, group: str, *, stateful: bool) -> None:
+    def reserve(self, one: Reservation | Request) -> None:
         """Count one more container."""
-        self.used = plus(self.used, need)
+        self.used = plus(self.used, one.need)
         self.count += 1
-        self.stateful_count += stateful
-        self.groups[group] += 1
+        self.stateful_count += one.stateful
+        self.groups[one.group] += 1
+        self.ports.update(one.ports)
 
     def failures(self, request: Request) -> set[str]:
         """The codes of everything that keeps the container off this node."""
@@ -49,7 +52,8 @@ class PlainNode:
         }
         if view.cordoned:
             codes.add("cordoned")
-        if not view.available:
+        codes |= {f"port:{port}" for port in request.ports if self.ports[port]}
+        if not view.available or request.kind in view.silent_kinds:
             codes.add("unavailable")
         if view.why_full:
             codes.add("memory_limit")
@@ -103,9 +107,7 @@ def plain_nodes(
     """Nodes by name, with what counts on them."""
     nodes = {view.name: PlainNode(view) for view in views}
     for reservation in reservations:
-        nodes[reservation.node].reserve(
-            reservation.need, reservation.group, stateful=reservation.stateful
-        )
+        nodes[reservation.node].reserve(reservation)
     return nodes
 
 
@@ -116,7 +118,7 @@ def plain_place(nodes: dict[str, PlainNode], requests: Sequence[Request]) -> lis
         fitting = [node for node in nodes.values() if not node.failures(request)]
         best = min(fitting, key=lambda node: node.preference(request), default=None)
         if best is not None:
-            best.reserve(request.need, request.group, stateful=request.stateful)
+            best.reserve(request)
         chosen.append(best.view.name if best else "")
     return chosen
 
@@ -134,5 +136,6 @@ def fleet_of(views: Iterable[NodeView], reservations: Iterable[Reservation]) -> 
             reservation.need,
             reservation.group,
             stateful=reservation.stateful,
+            ports=reservation.ports,
         )
     return fleet

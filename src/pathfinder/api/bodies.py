@@ -141,6 +141,47 @@ class ResourcesBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
     disk_mib: int = 0
 
 
+class PortBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A port of the node that leads to one of the container; also as text, `8080:80/tcp`."""
+
+    host: Annotated[int, Meta(ge=1, le=65535)]
+    container: Annotated[int, Meta(ge=1, le=65535)]
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class MountBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A volume of the container's own under a path: it outlives each making of the container."""
+
+    volume: str
+    path: str
+    read_only: bool = False
+
+
+class HttpCheckBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A GET that is answered with a status below 400."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    path: str = "/"
+
+
+class TcpCheckBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection that is taken."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class HealthBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exactly one of command, http and tcp, made each `interval_s` while the container runs."""
+
+    command: Annotated[tuple[str, ...], Meta(max_length=128)] | None = None
+    http: HttpCheckBody | None = None
+    tcp: TcpCheckBody | None = None
+    interval_s: int = 10
+    timeout_s: int = 3
+    retries: int = 3
+    start_period_s: int = 0
+
+
 class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a container that its node needs to make it."""
 
@@ -152,6 +193,9 @@ class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     command: Annotated[tuple[str, ...], Meta(max_length=128)] = ()
     constraints: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     network: Literal["default", "none"] = "default"
+    ports: Annotated[tuple[PortBody | str, ...], Meta(max_length=64)] = ()
+    mounts: Annotated[tuple[MountBody, ...], Meta(max_length=64)] = ()
+    health: HealthBody | None = None
 
 
 class ContainerBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

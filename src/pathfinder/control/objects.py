@@ -142,6 +142,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     arriving: bool = False
     revision: int
     kind: str = ""
+    ports: tuple[str, ...] = ()
 
 
 class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -154,6 +155,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `held_ms`, until addresses that its steps need are known. `bootstrap_tries` and
     `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
     `address`: the last one known of this generation. `digest`: of what its instance was made from.
+    `home`: the node that has its volumes.
     `taken_digest`: of the definition that it has taken over since without being replaced.
     """
 
@@ -176,6 +178,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     bootstrap_tries: int = 0
     bootstrap_exit_code: int = -1
     leaving: tuple[Copy, ...] = ()
+    home: str = ""
     wanted: bool = True
     ready: bool = False
     addresses: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ def place_waiting(tx: Transaction, life: Life) -> None:
         for container in waiting:
             _explain(tx, container, _recovering(tx, life))
         return
-    requests = [request_of(container) for container in waiting]
+    requests = [request_of(tx.state, container) for container in waiting]
     for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
         if isinstance(decision, Placement):
             _assign(tx, container, decision)
@@ -40,34 +40,45 @@ def place_waiting(tx: Transaction, life: Life) -> None:
             _explain(tx, container, decision.explanation.document())
 
 
-def request_of(container: Container) -> Request:
-    """What a container asks of a node."""
+def request_of(state: State, container: Container) -> Request:
+    """What a container asks of a node.
+
+    A STATEFUL one goes where its volumes are for as long as there is that node.
+    """
+    constraints = [*container.spec.constraints]
+    is_bound = container.spec.type == "STATEFUL" and bool(container.spec.mounts)
+    if is_bound and state.get(Node, f"{container.cluster}/{container.home}") is not None:
+        constraints.append(f"node = {container.home}")
     return Request(
         name=container.name,
         cluster=container.cluster,
         kind=container.spec.kind,
         need=container.spec.resources,
-        constraints=tuple(requirement(text, "") for text in container.spec.constraints),
+        constraints=tuple(requirement(text, "") for text in constraints),
         group=container.group,
         stateful=container.spec.type == "STATEFUL",
+        ports=container.spec.host_ports,
     )
 
 
 def _assign(tx: Transaction, container: Container, placement: Placement) -> None:
-    node = placement.node_key.partition("/")[2]
+    node, why = placement.node_key.partition("/")[2], placement.why
+    if container.spec.mounts and container.home not in ("", node):
+        why = f"{why}; its volumes stay on {container.home}, here they are empty"
     tx.put(
         replace(
             move(container, Phase.SCHEDULED),
             node=node,
+            home=node if container.spec.mounts else "",
             assigned=tx.revision,
-            why=placement.why,
+            why=why,
             hint="",
             explanation={},
             changed_ms=tx.now_ms,
         )
     )
     tx.nodes.add(placement.node_key)
-    tx.happened("scheduled", container, node=node, why=placement.why)
+    tx.happened("scheduled", container, node=node, why=why)
 
 
 def _explain(tx: Transaction, container: Container, explanation: dict[str, object]) -> None:

@@ -72,7 +72,7 @@ def _container_item(state: State, before: Container | None, after: Container) ->
             "replace",
             node=after.node or before.node,
             why=after.why,
-            warnings=lost + _image_warning(state, after),
+            warnings=lost + _image_warning(state, after) + _volume_warning(before, after),
         )
     if after.round != before.round:
         return _item(after, "rebootstrap", node=after.node, why=after.why)
@@ -104,6 +104,14 @@ def _later(
         and change_of(container, rendered(state, deployment, container.ordinal))[0] != "none"
         and (container.KIND, container.cluster, container.name) not in touched
     ]
+
+
+def _volume_warning(before: Container, after: Container) -> tuple[str, ...]:
+    """What may move leaves its volumes behind; what is STATEFUL stays where they are."""
+    if not after.spec.mounts or after.spec.type == "STATEFUL" or not before.home:
+        return ()
+    volumes = ", ".join(mount.volume for mount in after.spec.mounts)
+    return (f"volumes stay on {before.home} ({volumes}): on another node they begin empty",)
 
 
 def _image_warning(state: State, container: Container) -> tuple[str, ...]:

@@ -159,11 +159,14 @@ class State:
                 container.spec.resources,
                 container.group,
                 stateful=container.spec.type == "STATEFUL",
+                ports=container.spec.host_ports,
             )
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
             self.containers_of_node.setdefault(node_key, set()).add(key)
-            self.fleet.reserve(node_key, copy.resources, copy.group, stateful=copy.stateful)
+            self.fleet.reserve(
+                node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
+            )
         if container.may_be_placed:
             self.pending.add(key)
         if container.held_ms:
@@ -179,11 +182,14 @@ class State:
                 container.spec.resources,
                 container.group,
                 stateful=container.spec.type == "STATEFUL",
+                ports=container.spec.host_ports,
             )
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
             _discard(self.containers_of_node, node_key, key)
-            self.fleet.release(node_key, copy.resources, copy.group, stateful=copy.stateful)
+            self.fleet.release(
+                node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
+            )
         self.pending.discard(key)
         self.held.discard(key)
 

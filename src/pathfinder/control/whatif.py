@@ -344,7 +344,9 @@ def _spare(twin: State, cluster: str) -> Spare:
     for name in tried:
         key, view = f"{cluster}/{name}", twin.fleet.columns(cluster).views[name]
         requests = [
-            request_of(each) for each in twin.on_node(key) if each.wanted and each.node == name
+            request_of(twin, each)
+            for each in twin.on_node(key)
+            if each.wanted and each.node == name
         ]
         twin.fleet.set_node(key, dataclasses.replace(view, available=False))
         outcomes = place(twin.fleet, requests)

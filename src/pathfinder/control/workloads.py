@@ -201,6 +201,7 @@ def copy_of(
         node=node,
         generation=generation,
         kind=kind,
+        ports=container.spec.host_ports,
         resources=container.spec.resources,
         group=container.group,
         stateful=container.spec.type == "STATEFUL",

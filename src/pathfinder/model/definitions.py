@@ -10,7 +10,9 @@ from typing import Any, Final, Literal
 from pathfinder.model import names, resources, selectors
 from pathfinder.model.bootstrap import BootstrapStep, steps_from
 from pathfinder.model.errors import DefinitionWrong
+from pathfinder.model.health import Health, health_from
 from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.model.services import Mount, Port, mounts_from, ports_from
 
 Kind = Literal["system", "application"]
 Type = Literal["STATEFUL", "STATELESS"]
@@ -64,7 +66,15 @@ class ContainerSpec:
     constraints: tuple[str, ...] = ()
     network: Network = "default"
     bootstrap: tuple[BootstrapStep, ...] = ()
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    health: Health | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def host_ports(self) -> tuple[str, ...]:
+        """What it takes of its node's ports: `8080/tcp`."""
+        return tuple(port.taken for port in self.ports)
 
     def document(self) -> dict[str, Any]:
         """The spec as JSON-ready data, without defaults; `container_spec` gives it back."""
@@ -85,6 +95,12 @@ class ContainerSpec:
             document["network"] = self.network
         if self.bootstrap:
             document["bootstrap"] = [step.document() for step in self.bootstrap]
+        if self.ports:
+            document["ports"] = [port.document() for port in self.ports]
+        if self.mounts:
+            document["mounts"] = [mount.document() for mount in self.mounts]
+        if self.health:
+            document["health"] = self.health.document()
         return {**self.extra, **document}
 
     def digest(self) -> str:
@@ -109,7 +125,7 @@ def _digest(document: object) -> str:
 
 SPEC_FIELDS: Final = (
     "kind", "type", "image", "resources", "environment", "command", "constraints", "network",
-    "bootstrap",
+    "bootstrap", "ports", "mounts", "health",
 )  # fmt: skip
 
 
@@ -133,7 +149,25 @@ def container_spec(document: object, place: str = "spec") -> ContainerSpec:
             "is for system containers: an application container is set up by its image",
             hint="build it into the image, or leave out kind: application",
         )
+    for name, why, hint in SYSTEM_LACKS:
+        if spec.kind == "system" and getattr(spec, name):
+            raise DefinitionWrong(f"{place}.{name}", why, hint=hint)
     return spec
+
+
+# What a system container has no use for, why, and what to do instead.
+SYSTEM_LACKS: Final = (
+    (
+        "ports",
+        "are for application containers: a system container has an address of its own",
+        "connect to its address, or add kind: application",
+    ),
+    (
+        "mounts",
+        "are for application containers: a system container keeps its data on its root disk",
+        "leave them out, or add kind: application",
+    ),
+)
 
 
 def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> ContainerSpec:
@@ -153,6 +187,9 @@ def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> Cont
         == "none"
         else "default",
         bootstrap=steps_from(document.get("bootstrap"), f"{place}.bootstrap"),
+        ports=ports_from(document.get("ports"), f"{place}.ports"),
+        mounts=mounts_from(document.get("mounts"), f"{place}.mounts"),
+        health=health_from(document.get("health"), f"{place}.health"),
         extra={key: value for key, value in document.items() if key not in SPEC_FIELDS},
     )
 

@@ -5,13 +5,14 @@ Docker's own policy is "no".
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
 
 from pathfinder.model.definitions import ImageSource
 from pathfinder.model.resources import MIB, Resources
+from pathfinder.model.services import Mount, Port
 from pathfinder.runtimes.dockerclient.paths import container_path
 from pathfinder.runtimes.port import Labels, Remote, Wish
 from pathfinder.runtimes.urls import path_of
@@ -50,6 +51,11 @@ def create_request(wish: Wish, *, has_disk_limit: bool) -> DockerRequest:
             **limit_document(spec.resources, has_disk_limit=has_disk_limit),
         },
     }
+    if spec.ports:
+        body["ExposedPorts"] = {_inner(port): {} for port in spec.ports}
+        body["HostConfig"]["PortBindings"] = port_document(spec.ports)
+    if spec.mounts:
+        body["HostConfig"]["Mounts"] = [mount_document(mount, wish) for mount in spec.mounts]
     if spec.command:
         body["Cmd"] = list(spec.command)
     return DockerRequest(
@@ -110,6 +116,41 @@ def label_document(labels: Labels) -> dict[str, str]:
         f"{LABEL_PREFIX}generation": str(labels.generation),
         f"{LABEL_PREFIX}digest": labels.digest,
     }
+
+
+def port_document(ports: Iterable[Port]) -> dict[str, list[dict[str, str]]]:
+    """Which of the node's ports lead to each of the container's."""
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        bindings.setdefault(_inner(port), []).append({"HostPort": str(port.host)})
+    return bindings
+
+
+def _inner(port: Port) -> str:
+    return f"{port.container}/{port.protocol}"
+
+
+def mount_document(mount: Mount, wish: Wish) -> dict[str, Any]:
+    """A volume under a path; Docker makes the volume when it is not there."""
+    labels = wish.labels
+    return {
+        "Type": "volume",
+        "Source": volume_name(wish, mount.volume),
+        "Target": mount.path,
+        "ReadOnly": mount.read_only,
+        "VolumeOptions": {
+            "Labels": {
+                f"{LABEL_PREFIX}cluster": labels.cluster,
+                f"{LABEL_PREFIX}slot": labels.slot,
+                f"{LABEL_PREFIX}volume": mount.volume,
+            }
+        },
+    }
+
+
+def volume_name(wish: Wish, volume: str) -> str:
+    """A volume belongs to one name in one cluster, whatever is made under it, and to no other."""
+    return f"{wish.labels.cluster}.{wish.labels.slot}.{volume}"
 
 
 def limit_document(amounts: Resources, *, has_disk_limit: bool) -> dict[str, Any]:

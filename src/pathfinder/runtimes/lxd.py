@@ -373,6 +373,11 @@ def _check_wish(wish: Wish) -> None:
         raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
     if wish.spec.command:
         raise Refused("a system container's command is its image's init", hint="leave out command")
+    if wish.spec.ports or wish.spec.mounts:
+        raise Refused(
+            "LXD's containers have an address and a disk of their own, no ports or volumes",
+            hint="leave out ports and mounts, or ask for kind: application",
+        )
     if wish.remote is not None and wish.remote.protocol == "registry":
         raise Refused(
             f"remote {wish.remote.name} is a registry, whose images are for application containers",

@@ -7,7 +7,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from pathfinder.scheduler.amounts import amount_text, amount_words
-from pathfinder.scheduler.fit import CONSTRAINT_CODE, RESOURCE_OF_CODE, Failure, Feasibility
+from pathfinder.scheduler.fit import (
+    CONSTRAINT_CODE,
+    PORT_CODE,
+    RESOURCE_OF_CODE,
+    Failure,
+    Feasibility,
+)
 from pathfinder.scheduler.fleet import CONTAINERS_MAX, COUNT, KNOWN, STATEFUL, STATEFUL_MAX, numbers
 from pathfinder.scheduler.remedies import deficits, remedies, smallest
 
@@ -131,6 +137,9 @@ def _reason_text(feasibility: Feasibility, failure: Failure, count: int) -> str:
     if code == "memory_limit":
         why = feasibility.columns.views[name].why_full
         return f"{'is' if count == 1 else 'are'} above the memory limit ({name}: {why})"
+    if code.startswith(PORT_CODE):
+        port = code.removeprefix(PORT_CODE)
+        return f"{'has' if count == 1 else 'have'} given host port {port} away already"
     verb = "does" if count == 1 else "do"
     if code == "kind":
         return f"{verb} not run {feasibility.request.kind} containers"
@@ -202,4 +211,6 @@ def _fault(feasibility: Feasibility, code: str, row: int) -> str:
         return f"holds {int(feasibility.amounts[STATEFUL, row])} STATEFUL containers already"
     if code == "memory_limit":
         return f"is above the memory limit ({columns.views[columns.names[row]].why_full})"
+    if code.startswith(PORT_CODE):
+        return f"has given host port {code.removeprefix(PORT_CODE)} away already"
     return f"does not meet {code.removeprefix(CONSTRAINT_CODE)}"

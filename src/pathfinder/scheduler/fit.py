@@ -1,6 +1,6 @@
 """Which nodes can take a container: the one function behind placing, committing and explaining."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,6 +40,8 @@ Needs = tuple[int, int, int, int, int]
 RESOURCE_OF_CODE: Final = {code: resource for resource, code, _ in AMOUNT_CODES}
 PLENTY: Final = 1 << 62  # as many as anybody asks for
 CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
+PORT_CODE: Final = "port:"  # followed by the host port
+Taken = Mapping[str, Numbers]  # host port -> how many containers of each node have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ class Request:
     """One container that wants a node of its cluster.
 
     group: "cluster/deployment", whose members are spread over nodes, or "". stateful: it counts as
-    one of the STATEFUL containers that a cluster may limit.
+    one of the STATEFUL containers that a cluster may limit. ports: those of its node that it takes,
+    as `8080/tcp`, of which a node has one each.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Request:
     constraints: tuple[Requirement, ...] = ()
     group: str = ""
     stateful: bool = False
+    ports: tuple[str, ...] = ()
 
 
 class Failure(NamedTuple):
@@ -101,16 +105,17 @@ class Feasibility:
 def feasible(fleet: Fleet, request: Request) -> Feasibility:
     """Which nodes can take the container as the fleet is now."""
     columns = fleet.columns(request.cluster)
-    return examine(columns, columns.amounts, request)
+    taken = {port: columns.port_counts(port) for port in request.ports}
+    return examine(columns, columns.amounts, taken, request)
 
 
-def examine(columns: Columns, amounts: Numbers, request: Request) -> Feasibility:
+def examine(columns: Columns, amounts: Numbers, taken: Taken, request: Request) -> Feasibility:
     """The same over given amounts, as in the middle of a round of placements."""
     failures = refusals(columns, request)
     known = columns.traits[KNOWN] != 0
     failures.extend(
         Failure(code, known & nodes)
-        for code, nodes in shortages(columns.traits, amounts, needs(request))
+        for code, nodes in shortages(columns.traits, amounts, needs(request), taken)
     )
     return Feasibility(
         request=request,
@@ -151,21 +156,23 @@ def needs(request: Request) -> Needs:
     return (*numbers(request.need), int(request.stateful))
 
 
-def shortages(traits: Numbers, amounts: Numbers, need: Needs) -> list[Failure]:
-    """Reasons that depend on amounts: what is left is less than what one container takes."""
-    return [Failure(code, left < each) for code, left, each in lefts(traits, amounts, need)]
+def shortages(traits: Numbers, amounts: Numbers, need: Needs, taken: Taken) -> list[Failure]:
+    """Reasons that depend on what runs there: less is left than what one container takes."""
+    return [Failure(code, left < each) for code, left, each in lefts(traits, amounts, need, taken)]
 
 
-def room(traits: Numbers, amounts: Numbers, need: Needs) -> Numbers:
+def room(traits: Numbers, amounts: Numbers, need: Needs, taken: Taken) -> Numbers:
     """How many such containers each node has room for, one after another."""
     least: Numbers = np.full(traits.shape[1], PLENTY, np.int64)
-    for _, left, each in lefts(traits, amounts, need):
+    for _, left, each in lefts(traits, amounts, need, taken):
         np.minimum(least, left // each if each > 1 else left, out=least)
     return least
 
 
-def lefts(traits: Numbers, amounts: Numbers, need: Needs) -> Iterator[tuple[str, Numbers, int]]:
-    """For each reason that depends on amounts: what is left, and what one container takes of it.
+def lefts(
+    traits: Numbers, amounts: Numbers, need: Needs, taken: Taken
+) -> Iterator[tuple[str, Numbers, int]]:
+    """For each reason that depends on what runs there: what is left, and what one takes of it.
 
     Works on any part of the columns, also on one node's. What asks for nothing of a resource fits
     even where others have taken too much of it. Says nothing meaningful about nodes that are not
@@ -187,3 +194,5 @@ def lefts(traits: Numbers, amounts: Numbers, need: Needs) -> Iterator[tuple[str,
     if need[IS_STATEFUL]:
         most = traits[STATEFUL_MAX]
         yield "stateful_max", np.where(most > 0, most - amounts[STATEFUL], PLENTY), 1
+    for port, counts in taken.items():
+        yield PORT_CODE + port, 1 - counts, 1

@@ -90,6 +90,7 @@ class Columns:
         self._traits: Numbers = np.zeros((TRAITS, ROWS_MIN), np.int64)
         self._amounts: Numbers = np.zeros((AMOUNTS, ROWS_MIN), np.int64)
         self._groups: dict[str, dict[str, int]] = {}
+        self._ports: dict[str, dict[str, int]] = {}  # as _groups: host port -> node -> containers
         self._masks: dict[str | Requirement, Mask] = {}
         self._is_arranged = True
 
@@ -127,7 +128,14 @@ class Columns:
             self._drop_if_empty(name, row)
 
     def add(
-        self, name: str, need: Resources, group: str, count: int, *, stateful: bool = False
+        self,
+        name: str,
+        need: Resources,
+        group: str,
+        count: int,
+        *,
+        stateful: bool = False,
+        ports: tuple[str, ...] = (),
     ) -> None:
         """Reserve (count 1) or release (count -1) what one container needs."""
         row = self.row(name)
@@ -140,14 +148,23 @@ class Columns:
             amounts[STATEFUL, row] += count
         assert amounts[COUNT, row] >= 0, f"released more on {name} than was reserved"
         if group:
-            self._add_to_group(name, group, count)
+            _add_to(self._groups, name, group, count)
+        for port in ports:
+            _add_to(self._ports, name, port, count)
         if count < 0:
             self._drop_if_empty(name, row)
 
     def group_counts(self, group: str) -> Numbers:
         """How many containers of a group each node has; a new column."""
+        return self._counts(self._groups.get(group, {}))
+
+    def port_counts(self, port: str) -> Numbers:
+        """How many containers of each node have a host port (`8080/tcp`); a new column."""
+        return self._counts(self._ports.get(port, {}))
+
+    def _counts(self, by_node: Mapping[str, int]) -> Numbers:
         counts: Numbers = np.zeros(len(self.names), np.int64)
-        for name, count in self._groups.get(group, {}).items():
+        for name, count in by_node.items():
             counts[self.rows[name]] = count
         return counts
 
@@ -210,15 +227,6 @@ class Columns:
             self._traits = np.hstack([self._traits, np.zeros_like(self._traits)])
             self._amounts = np.hstack([self._amounts, np.zeros_like(self._amounts)])
 
-    def _add_to_group(self, name: str, group: str, count: int) -> None:
-        nodes = self._groups.setdefault(group, {})
-        nodes[name] = nodes.get(name, 0) + count
-        assert nodes[name] >= 0, f"released more of {group} on {name} than was reserved"
-        if not nodes[name]:
-            del nodes[name]
-        if not nodes:
-            del self._groups[group]
-
     def _drop_if_empty(self, name: str, row: int) -> None:
         if self._amounts[COUNT, row] == 0:
             assert not self._amounts[:, row].any(), f"amounts without containers on {name}"
@@ -234,6 +242,16 @@ class Columns:
 def _answers(view: NodeView) -> tuple[object, ...]:
     """What the remembered masks depend on."""
     return (view.labels, view.kinds, view.silent_kinds)
+
+
+def _add_to(table: dict[str, dict[str, int]], name: str, what: str, count: int) -> None:
+    nodes = table.setdefault(what, {})
+    nodes[name] = nodes.get(name, 0) + count
+    assert nodes[name] >= 0, f"released more of {what} on {name} than was reserved"
+    if not nodes[name]:
+        del nodes[name]
+    if not nodes:
+        del table[what]
 
 
 class Fleet:
@@ -262,16 +280,32 @@ class Fleet:
             columns.forget(name)
             self._drop_if_empty(cluster, columns)
 
-    def reserve(self, key: str, need: Resources, group: str, *, stateful: bool = False) -> None:
+    def reserve(
+        self,
+        key: str,
+        need: Resources,
+        group: str,
+        *,
+        stateful: bool = False,
+        ports: tuple[str, ...] = (),
+    ) -> None:
         """Count one container on a node. `group` is "cluster/deployment", or "" for none."""
         cluster, _, name = key.partition("/")
-        self._columns(cluster).add(name, need, group, 1, stateful=stateful)
+        self._columns(cluster).add(name, need, group, 1, stateful=stateful, ports=ports)
 
-    def release(self, key: str, need: Resources, group: str, *, stateful: bool = False) -> None:
+    def release(
+        self,
+        key: str,
+        need: Resources,
+        group: str,
+        *,
+        stateful: bool = False,
+        ports: tuple[str, ...] = (),
+    ) -> None:
         """Take back one `reserve` with the same arguments."""
         cluster, _, name = key.partition("/")
         columns = self._columns(cluster)
-        columns.add(name, need, group, -1, stateful=stateful)
+        columns.add(name, need, group, -1, stateful=stateful, ports=ports)
         self._drop_if_empty(cluster, columns)
 
     def view(self, key: str) -> NodeView | None:

@@ -51,7 +51,7 @@ NOWHERE: Final = np.iinfo(np.int64).max
 CLASSES_MAX: Final = 256  # remembered at once: 20 MiB with 10,000 nodes
 
 Index = npt.NDArray[np.intp]
-RequestClass = tuple[str, str, Resources, tuple[Requirement, ...], str, bool]
+RequestClass = tuple[str, str, Resources, tuple[Requirement, ...], str, bool, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,7 @@ class _Draft:
         self.node_count = len(columns.views)
         self.placed_rows: list[int] = []
         self._groups: dict[str, Numbers] = {}
+        self._ports: dict[str, Numbers] = {}
         self._classes: dict[int, _Chooser] = {}
 
     def place(self, request: Request, class_number: int, *, to_come: int) -> Placement | Unplaced:
@@ -121,7 +122,14 @@ class _Draft:
             self._groups[group] = self.columns.group_counts(group)
         return self._groups[group]
 
-    def reserve(self, row: int, need: Needs, group: str) -> None:
+    def taken(self, ports: tuple[str, ...]) -> dict[str, Numbers]:
+        """How many containers of each node have these host ports, with those of this round."""
+        for port in ports:
+            if port not in self._ports:
+                self._ports[port] = self.columns.port_counts(port)
+        return {port: self._ports[port] for port in ports}
+
+    def reserve(self, row: int, need: Needs, group: str, ports: tuple[str, ...]) -> None:
         """Count one more container on a node."""
         amounts = self.amounts
         for resource in (CPU, MEMORY, DISK, PROCESSES):
@@ -131,6 +139,8 @@ class _Draft:
         amounts[STATEFUL, row] += need[IS_STATEFUL]
         if group:
             self.group_counts(group)[row] += 1
+        for counts in self.taken(ports).values():
+            counts[row] += 1
         self.placed_rows.append(row)
 
 
@@ -189,6 +199,7 @@ class _Chooser:
         self.members = draft.group_counts(request.group)
         self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
         self.group = request.group
+        self._ports = request.ports
         self._deployment = request.group.rpartition("/")[2]
         self._open = candidates(draft.columns, refusals(draft.columns, request))
         self._unplaced: Unplaced | None = None
@@ -212,7 +223,7 @@ class _Chooser:
             spot = self._spots[row] = _Spot(self, row)
         name = self.draft.columns.names[row]
         placement = Placement(f"{request.cluster}/{name}", self._why(spot))
-        self.draft.reserve(row, self.need, self.group)
+        self.draft.reserve(row, self.need, self.group, self._ports)
         self._seen += 1
         spot.take()
         if spot.room:
@@ -225,14 +236,14 @@ class _Chooser:
     def _begin(self, count: int) -> None:
         """Compute everything: which nodes fit, and the heap of the `count` best of them."""
         draft = self.draft
-        traits, amounts = draft.traits, draft.amounts
+        traits, amounts, taken = draft.traits, draft.amounts, draft.taken(self._ports)
         self.room: Numbers | None  # for a single one it is enough to know where there is any
         if count > 1:
-            self.room = np.where(self._open, room(traits, amounts, self.need), 0)
+            self.room = np.where(self._open, room(traits, amounts, self.need, taken), 0)
             shut = self.room < 1
         else:
             shut = ~self._open
-            for failure in shortages(traits, amounts, self.need):
+            for failure in shortages(traits, amounts, self.need, taken):
                 shut |= failure.nodes
             self.room = None
         self.keys = preference(traits, amounts, self._needed, self.members)
@@ -249,7 +260,9 @@ class _Chooser:
     def _explained(self, request: Request) -> Unplaced:
         if self._unplaced is None:
             draft = self.draft
-            self._unplaced = Unplaced(explain(examine(draft.columns, draft.amounts, request)))
+            taken = draft.taken(request.ports)
+            examined = examine(draft.columns, draft.amounts, taken, request)
+            self._unplaced = Unplaced(explain(examined))
         return self._unplaced
 
     def _why(self, spot: _Spot) -> str:
@@ -297,4 +310,5 @@ def _class_of(request: Request) -> RequestClass:
         request.constraints,
         request.group,
         request.stateful,
+        request.ports,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import Requirement
 from pathfinder.scheduler.amounts import joined, resources_words
-from pathfinder.scheduler.fit import CONSTRAINT_CODE, RESOURCE_OF_CODE, Feasibility
+from pathfinder.scheduler.fit import CONSTRAINT_CODE, PORT_CODE, RESOURCE_OF_CODE, Feasibility
 from pathfinder.scheduler.fleet import (
     CONTAINERS_MAX,
     COUNT,
@@ -61,6 +61,13 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
+class FreePorts:
+    """Have the node's containers that take these host ports go, or ask for others."""
+
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AskLess:
     """Need at most these amounts; 0: as much as before."""
 
@@ -77,7 +84,7 @@ class AddNode:
     labels: Mapping[str, str]
 
 
-Change = Uncordon | BringBack | Relieve | DropConstraints | Free | AskLess | AddNode
+Change = Uncordon | BringBack | Relieve | DropConstraints | Free | FreePorts | AskLess | AddNode
 COUNT_CODES: Final = (
     ("containers_max", CONTAINERS_MAX, COUNT),
     ("stateful_max", STATEFUL_MAX, STATEFUL),
@@ -99,7 +106,7 @@ class Remedy:
                 return f"{phrase}: pfi uncordon {self.node}"
             case (AddNode(),):
                 return f"{phrase}: start pathfinder-agent there with a join token of this cluster"
-            case (BringBack() | Relieve() | Free(),):
+            case (BringBack() | Relieve() | Free() | FreePorts(),):
                 return phrase
             case _:
                 return f"{phrase}: then {self.node} fits"
@@ -141,6 +148,8 @@ def _phrase(change: Change, node: str) -> str:
             if stateful:
                 phrases.append(f"{stateful} STATEFUL container{'s' * (stateful > 1)}")
             return f"{verb} {joined(phrases)} {place} {node}"
+        case FreePorts(ports):
+            return f"free host port {joined(ports)} on {node}, or ask for another"
         case AskLess(at_most):
             return f"ask for at most {resources_words(at_most)}"
         case AddNode(kind, need, constraints):
@@ -162,6 +171,10 @@ class _Hurdles:
         self._dropped: Numbers = np.zeros(len(feasibility.fits), np.int64)
         for code in self._constraints:
             self._dropped += self._failed[code]
+        self._ports = [code for code in self._failed if code.startswith(PORT_CODE)]
+        self._taken: Numbers = np.zeros(len(feasibility.fits), np.int64)
+        for code in self._ports:
+            self._taken += self._failed[code]
         self._short: Mask = np.zeros(len(feasibility.fits), np.bool_)
         for code, _, _ in COUNT_CODES:
             if code in self._failed:
@@ -180,6 +193,7 @@ class _Hurdles:
             + self._failed["unavailable"]
             + self._failed["memory_limit"]
             + (self._dropped > 0)
+            + (self._taken > 0)
             + self._short
         )
 
@@ -195,6 +209,8 @@ class _Hurdles:
             found.append(self._remedy(row, self._relieve(row)))
         if (row := smallest(single & (self._dropped > 0), self._dropped)) >= 0:
             found.append(self._remedy(row, self._drop(row)))
+        if (row := smallest(single & (self._taken > 0), self._taken)) >= 0:
+            found.append(self._remedy(row, self._free_ports(row)))
         if (row := smallest(single & self._freeable, self._missing)) >= 0:
             found.append(self._remedy(row, self._free(row)))
         if (row := smallest(single & self._askable, self._missing)) >= 0:
@@ -216,6 +232,8 @@ class _Hurdles:
             changes.append(self._relieve(row))
         if self._dropped[row]:
             changes.append(self._drop(row))
+        if self._taken[row]:
+            changes.append(self._free_ports(row))
         if self._freeable[row]:
             changes.append(self._free(row))
         elif self._askable[row]:
@@ -224,6 +242,10 @@ class _Hurdles:
 
     def _remedy(self, row: int, *changes: Change) -> Remedy:
         return Remedy(self._columns.names[row], changes)
+
+    def _free_ports(self, row: int) -> FreePorts:
+        failed = (code for code in self._ports if self._failed[code][row])
+        return FreePorts(tuple(code.removeprefix(PORT_CODE) for code in failed))
 
     def _can_free(self) -> Mask:
         """Where the failing amounts would be there if enough others went."""

@@ -162,7 +162,7 @@ def check_settled(
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")
-        elif isinstance(place(state.fleet, [request_of(container)])[0], Placement):
+        elif isinstance(place(state.fleet, [request_of(state, container)])[0], Placement):
             raise Broken(f"settled: {container.key} is pending, and there is room: {container}")
     found = {
         (node, instance.name, instance.labels.generation)

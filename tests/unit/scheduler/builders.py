@@ -54,6 +54,7 @@ def request(
     constraints: tuple[str, ...] = (),
     group: str = "",
     kind: str = "system",
+    ports: tuple[str, ...] = (),
 ) -> Request:
     """A container for cluster "west"."""
     return Request(
@@ -65,4 +66,5 @@ def request(
         ),
         constraints=tuple(requirement(text, "constraints") for text in constraints),
         group=group,
+        ports=ports,
     )

@@ -8,6 +8,7 @@ from pathfinder.model.resources import Resources
 from pathfinder.scheduler.explain import Explanation, NearNode, Reason, explain
 from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.fleet import Fleet
+from pathfinder.scheduler.place import Placement, Unplaced, place
 from pathfinder.scheduler.remedies import labels_meeting
 from tests.unit.scheduler.builders import fleet, node, request
 
@@ -251,3 +252,31 @@ def test_kind_whose_daemon_is_silent_is_unavailable_there_and_the_other_is_not()
     assert "1 of 1 is unavailable (n1: LXD does not answer)" in system.text()
     assert system.remedies[0] == "bring n1 back (LXD does not answer)"
     assert application.nodes_fitting == 1
+
+
+def test_host_port_that_is_given_away_is_a_reason_with_its_remedy() -> None:
+    nodes = fleet(node("n1"), node("n2"))
+    for name in ("n1", "n2"):
+        nodes.reserve(f"west/{name}", request().need, "", ports=("8080/tcp", "9/udp"))
+
+    two = explain(feasible(nodes, request(ports=("8080/tcp",))))
+    both = explain(feasible(nodes, request(ports=("8080/tcp", "9/udp"))))
+    other = explain(feasible(nodes, request(ports=("8080/udp",))))
+
+    assert two.text() == "no node fits: 2 of 2 have given host port 8080/tcp away already"
+    assert two.nearest[0].lacks == "has given host port 8080/tcp away already"
+    assert two.remedies[0] == "free host port 8080/tcp on n1, or ask for another"
+    assert both.remedies[0] == "free host port 8080/tcp and 9/udp on n1, or ask for another"
+    assert other.nodes_fitting == 2
+
+
+def test_two_of_one_round_that_want_the_same_host_port_do_not_meet() -> None:
+    nodes = fleet(node("n1"), node("n2"))
+
+    outcomes = place(nodes, [request(f"w-{n}", ports=("8080/tcp",)) for n in range(3)])
+
+    assert [type(outcome) for outcome in outcomes] == [Placement, Placement, Unplaced]
+    assert {outcome.node_key for outcome in outcomes[:2] if isinstance(outcome, Placement)} == {
+        "west/n1",
+        "west/n2",
+    }
