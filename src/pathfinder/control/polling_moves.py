@@ -26,7 +26,7 @@ def schedule(tx: Transaction, principal: Principal, command: MoveBetweenPolling)
     target = tx.need(Node, f"{command.cluster}/{command.node}")
     source = tx.state.get(Node, container.node_key) if container.node else None
     _check(container, source, target)
-    fits = feasible(tx.state.fleet, request_of(container))
+    fits = feasible(tx.state.fleet, request_of(tx.state, container))
     if not fits.fits_on(target.name):
         raise Conflict(
             f"container {container.name!r} does not fit on node {target.name!r}",
