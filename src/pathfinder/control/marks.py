@@ -71,6 +71,8 @@ def take(tx: Transaction, life: Life, command: Mark | MarkAddress) -> Container:
         if remembered is not None and _is_repeated(command, remembered):
             return remembered
         if container is not None and _is_leaving(container, node):
+            if isinstance(command, MarkAddress):
+                return container  # of what is on its way out: told too late, and no mistake
             raise _wrong(container, command, Phase.SCHEDULE_DELETION)
         raise _missing(node, command.name)
     if isinstance(command, MarkAddress):
@@ -156,10 +158,14 @@ def _let_go(
     if container is not None and polling_moves.is_arriving(container, node):
         raise _wrong(container, "deleted", container.phase)
     if container is None or not _is_leaving(container, node):
-        if container is not None and container.node == node.name:
+        is_here = container is not None and container.node == node.name
+        # Also while one of its name has been placed here again and is not made yet.
+        is_made = is_here and container is not None and container.phase != Phase.SCHEDULED
+        gone_before = remembered.get(name)
+        if gone_before is not None and gone_before.phase == Phase.DELETED and not is_made:
+            return gone_before
+        if container is not None and is_here:
             raise _wrong(container, "deleted", container.phase)
-        if name in remembered and remembered[name].phase == Phase.DELETED:
-            return remembered[name]
         raise _missing(node, name)
     staying = tuple(copy for copy in container.leaving if copy.node != node.name)
     tx.happened("released", container, node=node.name)

@@ -187,9 +187,12 @@ def test_deletion_of_an_older_generation_does_not_touch_the_newer_one() -> None:
     mark(room, "deleted", "web")
     assert room.container("web").phase == Phase.SCHEDULED
 
+    mark(room, "deleted", "web")
+    assert room.container("web").phase == Phase.SCHEDULED
+    mark(room, "provisioned", "web")
     with pytest.raises(Conflict):
         mark(room, "deleted", "web")
-    assert room.container("web").phase == Phase.SCHEDULED
+    assert room.container("web").phase == Phase.PROVISIONED
 
 
 def test_node_that_is_declared_dead_lets_go_of_what_it_had() -> None:

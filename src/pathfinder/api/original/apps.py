@@ -138,7 +138,7 @@ async def update(ask: AppAsk) -> Answer:
     spec = definitions.from_v2(given)
     await settle_remote(ask, cluster, spec, part(part(given, "source"), "remote"))
     if "bootstrappers" not in ask.bag:
-        del spec["bootstrap"]
+        spec.pop("bootstrap", None)
     kept = container.spec.document()
     kept.pop(definitions.KEPT, None)
     await ask.run(Redefine(cluster.name, ask.hostname, {**kept, **spec}))
