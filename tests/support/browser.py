@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM: Final = shutil.which("chromium")
 PATIENCE_MS: Final = 15_000
@@ -36,6 +43,7 @@ class Account:
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     assert CHROMIUM is not None
+    expect.set_options(timeout=PATIENCE_MS)
     # As root it refuses its own sandbox; what it shows here is ours.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as driver:

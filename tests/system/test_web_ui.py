@@ -413,6 +413,13 @@ def test_everything_is_reached_by_keyboard(signed_in: Page) -> None:
 
     expect(signed_in.get_by_role("dialog")).to_have_count(0)
     expect(signed_in.get_by_role("button", name="Reschedule")).to_be_focused()
+    menu = signed_in.get_by_label("Account of admin")
+    menu.focus()
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_role("button", name="Sign out")).to_be_visible()
+    signed_in.keyboard.press("Escape")
+    expect(signed_in.get_by_role("button", name="Sign out")).to_be_hidden()
+    expect(menu).to_be_focused()
 
 
 def test_a_thousand_containers_are_usable(signed_in: Page, api: Api) -> None:
