@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pathfinder.runtimes.lxdclient.files import read_file
+from pathfinder.runtimes.lxdclient.files import read_file, write_file
 from tests.support.lxd import PrivateLxd
 from tests.support.original_clients.barito import Barito
 from tests.support.original_clients.go import GoAgent, GoLibrary, GoPfi
@@ -130,6 +130,38 @@ def test_go_agent_lives_its_whole_life_on_a_real_lxd(
         barito.delete("broken")
         assert agent.provision() == ["SCHEDULE_DELETION web", "SCHEDULE_DELETION broken"]
         assert barito.show("web").status == 404
+        assert lxd.client.get("/1.0/instances") == []
+    finally:
+        lxd.remove_instances()
+
+
+def test_container_moves_between_agents_that_share_an_lxd_cluster(
+    served: ServerProcess, lxd: PrivateLxd
+) -> None:
+    """Its data is what it was, and nobody removes it on the way. Promise 7."""
+    lxd.remove_instances()
+    source = GoAgentWithLxd(served.port, "n1", lxd)
+    barito = Barito(served.port, served.token)
+    library = GoLibrary(served.port, token=served.token)
+    try:
+        assert source.register(password_of(served)).status == 200
+        barito.provision("web", definition({"round": 1}))
+        assert (source.provision(), source.bootstrap()) == (["SCHEDULED web"], ["web"])
+        write_file(lxd.client, "web", "/root/data", b"kept")
+        target = GoAgentWithLxd(served.port, "n2", lxd)
+        assert target.register(password_of(served)).status == 200
+
+        assert library.relocate("web", "n2").status == 200
+        assert source.provision() == []
+        assert target.provision() == ["SCHEDULE_RELOCATION web"]
+        assert target.bootstrap() == ["web"]
+        shown = barito.show("web").data
+        assert (shown["status"], shown["node_hostname"]) == ("BOOTSTRAPPED", "n2")
+        assert read_file(lxd.client, "web", "/root/data").content == b"kept"
+        assert source.provision() == []
+
+        barito.delete("web")
+        assert (source.provision(), target.provision()) == ([], ["SCHEDULE_DELETION web"])
         assert lxd.client.get("/1.0/instances") == []
     finally:
         lxd.remove_instances()

@@ -1,6 +1,6 @@
 """Each client of the original, through its whole life, against a server process that is killed.
 
-Promises 1 and 4.
+Promises 1, 4 and 10.
 """
 
 from pathlib import Path
@@ -64,6 +64,8 @@ def test_go_agent_and_go_pfi(served: Served) -> None:
         assert agent.ipaddress("web", "10.0.0.1").status == 200
         server.process.kill()
     token = agent.token
+    written = [path for path in served.data.rglob("*") if path.is_file()]
+    assert not [path for path in written if token.encode() in path.read_bytes()]
 
     with served.serve():
         agent, person = GoAgent(served.port, "n1"), GoPfi(served.port, token=served.token)

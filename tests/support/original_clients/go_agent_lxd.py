@@ -32,6 +32,8 @@ class GoAgentWithLxd(GoAgent):
                 self._provision(item)
             elif status == "SCHEDULE_DELETION":
                 self._delete(name)
+            elif status == "SCHEDULE_RELOCATION":
+                self._take_over(name)
             done.append(f"{status} {name}")
         return done
 
@@ -66,6 +68,22 @@ class GoAgentWithLxd(GoAgent):
             address = self._address(name)
         except LxdError:
             self.mark("provision_error", name)
+            return
+        self.ipaddress(name, address)
+        self.mark("provisioned", name)
+
+    def _take_over(self, name: str) -> None:
+        """Move an instance here within the LXD cluster, where its name stays the same.
+
+        One daemon stands for the cluster: what is left of the move is a stop and a start.
+        """
+        self.mark("relocate_started", name)
+        try:
+            self._state(name, {"action": "stop", "timeout": STOP_S_MAX, "force": True})
+            self._state(name, {"action": "start", "timeout": -1})
+            address = self._address(name)
+        except LxdError:
+            self.mark("relocate_error", name)
             return
         self.ipaddress(name, address)
         self.mark("provisioned", name)
