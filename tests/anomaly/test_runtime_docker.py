@@ -12,15 +12,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pathfinder.model.definitions import ContainerSpec, ImageSource
+from pathfinder.model.resources import Resources
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.port import Labels, OutcomeUnknown, RuntimeDown, RuntimeFailure, Wish
 from tests.support.cutting_proxy import Moment, cutting_proxy
-from tests.support.dockerd import PrivateDocker
+from tests.support.dockerd import PrivateDocker, private_docker
 from tests.support.lxd import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -249,3 +251,43 @@ def test_instance_whose_init_ended_can_be_removed_at_once(
     runtime.remove(NAME)
 
     assert state_of(runtime) == "absent"
+
+
+def test_without_live_restore_containers_end_with_their_daemon_and_that_was_said() -> None:
+    with private_docker(live_restore=False) as daemon:
+        runtime = DockerRuntime(daemon.socket_path)
+        (warning,) = runtime.facts().warnings
+        runtime.create(wish())
+        runtime.start(NAME)
+
+        daemon.kill()
+        daemon.start()
+        ended = runtime.inspect(NAME)
+        runtime.start(NAME)
+
+        assert "live-restore" in warning
+        assert ended is not None
+        assert (ended.state, bool(ended.ended)) == ("stopped", True)
+        assert state_of(runtime) == "running"
+        runtime.close()
+
+
+def test_with_live_restore_nothing_is_warned_of(runtime: DockerRuntime) -> None:
+    assert runtime.facts().warnings == ()
+
+
+def test_end_for_want_of_memory_is_told_as_that(runtime: DockerRuntime) -> None:
+    greedy = ContainerSpec(
+        kind="application",
+        image=ImageSource(alias="busybox"),
+        command=("sh", "-c", "x=1; while :; do x=$x$x; done"),
+        resources=Resources(memory_mib=16),
+    )
+    runtime.create(replace(wish(), spec=greedy))
+    runtime.start(NAME)
+
+    wait_until(lambda: state_of(runtime) == "stopped", 30, "the end is told")
+
+    ended = runtime.inspect(NAME)
+    assert ended is not None
+    assert ended.ended == "was killed for want of memory (exit code 137)"

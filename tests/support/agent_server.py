@@ -83,6 +83,16 @@ class StubServer:
             self.revision += 1
             self._changed.notify_all()
 
+    def want_specs(self, **specs: dict[str, Any]) -> None:
+        """From now on exactly these slots, each a busybox with more to its spec."""
+        with self._changed:
+            self._wanted = {
+                slot: Assignment(slot=slot, generation=1, digest="d", spec={**BUSYBOX, **spec})
+                for slot, spec in specs.items()
+            }
+            self.revision += 1
+            self._changed.notify_all()
+
     def forget_nodes(self) -> None:
         """Whatever credentials were known are not known any more."""
         with self._changed:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pathfinder.runtimes.dockerclient.commands import run_command
 from pathfinder.runtimes.dockerclient.errors import NotFound
 from pathfinder.runtimes.dockerclient.paths import container_path
-from pathfinder.wire.messages import StreamRequest
+from pathfinder.wire.messages import Holding, StreamRequest
 from pathfinder.wire.websocket import Message
 from tests.support.agent_process import running_agent
 from tests.support.agent_server import StubServer, serving
@@ -135,6 +136,7 @@ def test_one_agent_runs_both_daemons_and_either_goes_on_without_the_other(
         stub.wait_until(lambda: runs(stub, "sys-2"), SLOW_S)
         node.start()
         stub.wait_until(lambda: stub.exchanges[-1].complete, SLOW_S)
+        stub.wait_until_phases(SLOW_S, app="running", app_2="running", sys_2="running")
 
     facts = stub.registrations[0].facts
     assert (facts.runtime, facts.kinds) == ("lxd,docker", ("system", "application"))
@@ -183,3 +185,37 @@ def test_kind_that_changes_moves_to_the_other_daemon(
     assert beside.client.get("/1.0/instances/one")["status"] == "Running"
     with pytest.raises(NotFound, match="No such container"):
         node.client.get(container_path("one", "json"))
+
+
+def test_health_is_told_and_so_is_how_a_program_ended(node: PrivateDocker, tmp_path: Path) -> None:
+    stub = StubServer()
+    web = {"kind": "application", "health": {"http": {"port": 80}, "interval_s": 1, "retries": 2}}
+    file = {"kind": "application", "health": {"command": ["test", "-e", "/up"], "interval_s": 1}}
+    brief = {"kind": "application", "command": ["sh", "-c", "exit 3"]}
+    stub.want_specs(web=web, file=file, brief=brief)
+
+    with (
+        serving(stub) as url,
+        running_agent(tmp_path, url, runtime="docker", socket=node.socket_path),
+    ):
+        stub.wait_until(lambda: health(stub, "web") == "healthy", SLOW_S)
+        stub.wait_until(lambda: health(stub, "file") == "unhealthy", SLOW_S)
+        run_command(node.client, "file", ("touch", "/up"))
+        stub.wait_until(lambda: health(stub, "file") == "healthy", SLOW_S)
+        run_command(node.client, "web", ("killall", "httpd"))
+        stub.wait_until(lambda: health(stub, "web") == "unhealthy", SLOW_S)
+        stub.wait_until(lambda: held(stub, "brief").restarts > 0, SLOW_S)
+
+    assert "refused" in held(stub, "web").health_error
+    assert held(stub, "brief").ended == "ended with exit code 3"
+
+
+def held(stub: StubServer, slot: str) -> Holding:
+    """What the newest exchange says of a slot."""
+    found = (each for each in stub.exchanges[-1].holding if each.slot == slot)
+    return next(found, Holding(slot=slot, generation=0, phase="waiting"))
+
+
+def health(stub: StubServer, slot: str) -> str:
+    """How it stands by its checks."""
+    return held(stub, slot).health if stub.exchanges else ""

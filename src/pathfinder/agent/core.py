@@ -39,6 +39,7 @@ from pathfinder.agent.effects import (
     Stop,
     failed,
 )
+from pathfinder.agent.health import Check, Verdict
 from pathfinder.agent.reporting import Reporting
 from pathfinder.agent.slots import Permit, Slot
 from pathfinder.runtimes.port import Change, Instance
@@ -159,7 +160,7 @@ class AgentCore:
             case Inspected():
                 self._on_observed(now_ms, slot, result.instance)
             case Done():
-                self._on_done(now_ms, slot, effect)
+                slots.done(slot, effect, now_ms, self._settled_ms())
             case Listed():
                 raise AssertionError(effect)
         self._touch(slot)
@@ -182,6 +183,13 @@ class AgentCore:
         error = failed("", message or "the daemon does not answer").message
         if self._daemons.named(daemon).went_down(now_ms, error):
             self._reporting.urge(now_ms)
+
+    def on_health(self, verdict: Verdict) -> None:
+        """How a run of a container stands by its health checks."""
+        slot = self._slots.get(verdict.name)
+        if slot is not None and slot.runs_since_ms == verdict.life:
+            slot.verdict = verdict
+            self._reporting.mark(slot.name)
 
     def on_facts(self, now_ms: int, facts: Facts) -> None:
         """What the node is; sent in each session's first exchange and when it changes."""
@@ -278,6 +286,11 @@ class AgentCore:
         found = (self._slots.get(each) for each, _ in self._daemons.names(name))
         return any(slot is not None and slot.presence == "ours" for slot in found)
 
+    def checks(self) -> tuple[Check, ...]:
+        """What runs as it is wanted and shall be checked."""
+        found = (slots.check_of(slot) for slot in self._slots.values() if slot.checked is not None)
+        return tuple(check for check in found if check is not None)
+
     @property
     def heartbeat_ms(self) -> int:
         """After how long the server answers an exchange at the latest."""
@@ -303,7 +316,7 @@ class AgentCore:
             # The daemon's full list did not have it, and no change has named it since.
             slot.presence, slot.certain = "absent", True
         before = slot.wanted
-        slot.wanted = assignment
+        slot.wanted, slot.checked = assignment, slots.checked_by(assignment)
         if before is None or assignment is None or _version(before) != _version(assignment):
             slots.forgive(slot)
             slot.restart_count = 0
@@ -361,24 +374,6 @@ class AgentCore:
         if isinstance(call, Stop) and failure.code != "outcome_unknown":
             slot.has_stop_failed = True
         slots.back_off(slot, now_ms)
-
-    def _on_done(self, now_ms: int, slot: Slot, call: Call) -> None:
-        slot.certain = True
-        match call:
-            case Create():
-                slot.presence, slot.state = "ours", "created"
-            case Start():
-                slot.state, slot.runs_since_ms = "running", now_ms
-                slot.failure, slot.has_died = None, False
-                slot.addresses, slot.look_gap_ms = (), slots.LOOK_MS_MIN
-                slots.schedule_look(slot, now_ms, self._settled_ms())
-            case Stop():
-                slot.state, slot.runs_since_ms, slot.addresses = "stopped", None, ()
-            case _:
-                slot.presence, slot.labels, slot.state = "absent", None, "unknown"
-                slot.runs_since_ms, slot.look_ms, slot.addresses = None, None, ()
-                slot.has_stop_failed = False
-                slot.failure, slot.attempt_count = None, 0
 
     # Decisions.
 

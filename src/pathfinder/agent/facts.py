@@ -59,6 +59,7 @@ def node_facts(runtime: RuntimeFacts | None, address: str, root: str = "") -> Fa
         kinds=runtime.kinds if runtime else (),
         images=runtime.images[:IMAGES_MAX] if runtime else (),
         limits_missing=runtime.limits_missing if runtime else {},
+        warnings=runtime.warnings if runtime else (),
     )
 
 

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from pathfinder.agent.effects import Effect, Result
+from pathfinder.agent.health import Verdict
 from pathfinder.runtimes.port import Change
 from pathfinder.wire.messages import Facts, Measurements, Reply
 
@@ -58,6 +59,13 @@ class WentDown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """A container's health has changed."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What the node is and uses now. None: as before."""
 
@@ -72,7 +80,7 @@ class Stopping:
     why: str
 
 
-Message = Answered | Unanswered | Finished | Changed | WentDown | Measured | Stopping
+Message = Answered | Unanswered | Finished | Changed | WentDown | Measured | Probed | Stopping
 
 
 class Inbox:

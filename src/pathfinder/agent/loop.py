@@ -25,12 +25,14 @@ from pathfinder.agent.inbox import (
     Inbox,
     Measured,
     Message,
+    Probed,
     Stopping,
     Unanswered,
     WentDown,
 )
 from pathfinder.agent.log import say
 from pathfinder.agent.membership import Membership
+from pathfinder.agent.prober import Prober
 from pathfinder.agent.server import Server
 from pathfinder.agent.streams import Streams
 from pathfinder.agent.workers import Crew, carry_out, converse
@@ -50,6 +52,7 @@ class Outside:
     server: Server
     membership: Membership
     streams: Streams
+    prober: Prober
 
 
 class Loop:
@@ -96,6 +99,7 @@ class Loop:
         while (exchange := core.request(now_ms)) is not None:
             self._send(exchange)
         self.running = core.running()
+        self._outside.prober.tell(core.checks())
         self._say_changes(now_ms)
         if now_ms >= self._save_ms:
             self._save(now_ms)
@@ -134,6 +138,9 @@ class Loop:
                 core.on_change(now_ms, change)
             case WentDown(message=error, daemon=daemon):
                 core.on_runtime_down(now_ms, error, daemon)
+            case Probed(verdict=verdict):
+                say("health", slot=verdict.name, state=verdict.state, error=verdict.why)
+                core.on_health(verdict)
             case Measured(facts=facts, measurements=measurements):
                 if facts is not None:
                     core.on_facts(now_ms, facts)

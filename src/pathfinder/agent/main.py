@@ -19,6 +19,7 @@ from pathfinder.agent.loop import Loop, Outside, follow_signals
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Credentials, Joining, Membership
 from pathfinder.agent.original import without_effect
+from pathfinder.agent.prober import Prober
 from pathfinder.agent.server import Server, ServerEndpoint, address_of
 from pathfinder.agent.settings import SETTINGS, VERSION, AgentSettings, help_text, read_settings
 from pathfinder.agent.streams import Streams
@@ -125,7 +126,10 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     )
     membership = Membership(server, identity, joining, facts=observer.facts, now_ms=now_ms)
     streams = Streams(runtime, server, membership, streams_max=settings.core.streams_max)
-    outside = Outside(runtime=runtime, server=server, membership=membership, streams=streams)
+    prober = Prober(runtime, inbox, now_ms)
+    outside = Outside(
+        runtime=runtime, server=server, membership=membership, streams=streams, prober=prober
+    )
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
     members = runtime.members if isinstance(runtime, SeveralRuntimes) else {"": runtime}
@@ -143,6 +147,7 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     say("agent_started", cluster=identity.cluster, node=identity.node, server=settings.server)
     for name, member in members.items():
         spawn("changes", partial(follow_changes, member, inbox, stopping, name))
+    spawn("prober", lambda: prober.run(stopping))
     spawn("observer", lambda: observer.run(inbox, stopping, lambda: loop.running))
     why = loop.run()
     say("agent_stopped", why=why, containers="stay as they are")

@@ -7,7 +7,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pathfinder.agent.effects import Call, Failed, failed
+from pathfinder.agent.effects import Call, Create, Failed, Start, Stop, failed
+from pathfinder.agent.health import Check, Verdict
+from pathfinder.model.errors import DefinitionWrong
+from pathfinder.model.health import Health, health_from
 from pathfinder.runtimes.port import Instance, Labels, State
 from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import Assignment, Holding, HoldingPhase
@@ -52,7 +55,10 @@ class Slot:
     runs_since_ms: int | None = None
     has_died: bool = False
     restart_count: int = 0
+    ended: str = ""  # how its program ended last
     reported: int = 0
+    checked: Health | None = None
+    verdict: Verdict | None = None  # of the health of the run that began at its `life`
     holdings: tuple[Holding, ...] = ()
 
     @property
@@ -128,7 +134,8 @@ def _acting_step(slot: Slot, permit: Permit) -> Step | None:
         return None
     if slot.is_matched:
         if slot.state in ("created", "stopped") and permit.may_make:
-            return Step(verb="start", why="died" if slot.has_died else "assigned")
+            died = f"died: {slot.ended}" if slot.ended else "died"
+            return Step(verb="start", why=died if slot.has_died else "assigned")
         return None
     if not permit.may_remove:
         return None
@@ -166,10 +173,49 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
     slot.addresses, slot.started_ms = (), 0
     if ran_since_ms is not None and slot.wanted is not None:
         slot.has_died = True
+        slot.ended = instance.ended if instance is not None else ""
         if now_ms - ran_since_ms >= STABLE_MS:
             slot.attempt_count = 0
         else:
             back_off(slot, now_ms)
+
+
+def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
+    """Take over what a call has brought about that has ended well."""
+    slot.certain = True
+    match call:
+        case Create():
+            slot.presence, slot.state = "ours", "created"
+        case Start():
+            slot.state, slot.runs_since_ms = "running", now_ms
+            slot.failure, slot.has_died = None, False
+            slot.addresses, slot.look_gap_ms = (), LOOK_MS_MIN
+            schedule_look(slot, now_ms, settled_ms)
+        case Stop():
+            slot.state, slot.runs_since_ms, slot.addresses = "stopped", None, ()
+        case _:
+            slot.presence, slot.labels, slot.state = "absent", None, "unknown"
+            slot.runs_since_ms, slot.look_ms, slot.addresses = None, None, ()
+            slot.has_stop_failed = False
+            slot.failure, slot.attempt_count = None, 0
+
+
+def checked_by(assignment: Assignment | None) -> Health | None:
+    """How its health is checked; None: it is not, or this agent does not understand how."""
+    document = assignment.spec.get("health") if assignment is not None else None
+    try:
+        return health_from(document, "spec.health")
+    except DefinitionWrong:
+        return None  # making it fails for the same reason, and says so
+
+
+def check_of(slot: Slot) -> Check | None:
+    """How the present run is checked; None: nothing runs that is wanted."""
+    life = slot.runs_since_ms
+    if slot.checked is None or life is None or slot.state != "running" or not slot.is_matched:
+        return None
+    address = slot.addresses[0] if slot.addresses else ""
+    return Check(name=slot.name, life=life, health=slot.checked, address=address)
 
 
 def occupied(slot: Slot, now_ms: int) -> None:
@@ -205,6 +251,7 @@ def back_off(slot: Slot, now_ms: int) -> None:
 def forgive(slot: Slot) -> None:
     """What is wanted has changed: earlier failures say nothing about it."""
     slot.failure, slot.attempt_count, slot.retry_ms = None, 0, 0
+    slot.ended = ""
     slot.has_stop_failed = slot.has_died = False
 
 
@@ -286,6 +333,8 @@ def _holding(
     slot: Slot, generation: int, digest: str, phase: HoldingPhase, failure: Failed | None
 ) -> Holding:
     is_there = slot.labels is not None
+    verdict = slot.verdict
+    is_judged = is_there and verdict is not None and verdict.life == slot.runs_since_ms
     return Holding(
         slot=plain_name(slot.name),
         generation=generation,
@@ -297,4 +346,7 @@ def _holding(
         error_code=failure.code if failure else "",
         error=failure.message if failure else "",
         hint=failure.hint if failure else "",
+        ended=slot.ended if is_there else "",
+        health=verdict.state if verdict is not None and is_judged else "",
+        health_error=verdict.why if verdict is not None and is_judged else "",
     )

@@ -143,7 +143,10 @@ class Observer:
     def facts(self) -> Facts:
         """The node's facts now, with the daemon's last word when it does not answer."""
         try:
-            self._runtime_facts = self._runtime.facts()
+            before, self._runtime_facts = self._runtime_facts, self._runtime.facts()
+            for warning in self._runtime_facts.warnings:
+                if before is None or warning not in before.warnings:
+                    say("runtime_warning", warning=warning)
         except RuntimeFailure as failure:
             say("runtime_silent", error=failure, next=failure.hint)
         return node.node_facts(self._runtime_facts, self._address())

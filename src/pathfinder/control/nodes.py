@@ -47,7 +47,8 @@ def register(tx: Transaction, command: commands.Register) -> Node:
     )
     if node == old:
         return old
-    tx.happened("joined" if old is None else "rejoined", node)
+    warnings = "; ".join(node.facts.warnings)
+    tx.happened("joined" if old is None else "rejoined", node, why=warnings)
     tx.place_all = True
     return tx.put(node)
 

@@ -154,7 +154,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `round`: the revision at which its present bootstrap was asked for; 0: it is held back, since
     `held_ms`, until addresses that its steps need are known. `bootstrap_tries` and
     `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
-    `address`: the last one known of this generation. `digest`: of what its instance was made from.
+    `ended`: how its program ended when it last did. `address`: the last one known of this
+    generation. `digest`: of what its instance was made from.
     `home`: the node that has its volumes.
     `taken_digest`: of the definition that it has taken over since without being replaced.
     """
@@ -185,6 +186,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     address: str = ""
     started_ms: int = 0
     restarts: int = 0
+    ended: str = ""
     changed_ms: int = 0
     why: str = ""
     hint: str = ""

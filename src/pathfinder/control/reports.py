@@ -120,6 +120,8 @@ def _facts(tx: Transaction, node: Node, request: Exchange) -> Node:
     after = replace(node, facts=facts, runtime_error=error, silent_kinds=silent)
     if (why := after.told_error()) != node.told_error():
         tx.happened("runtime_down" if why else "runtime_up", node, why=why)
+    if new := [text for text in facts.warnings if text not in node.facts.warnings]:
+        tx.happened("warned", node, why="; ".join(new))
     tx.place_all = True
     return tx.put(after)
 
@@ -198,7 +200,7 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
     elif held.phase == "failed":
         _failed(tx, container, held)
     elif held.phase != "unknown" and container.ready and request.tells_all_of(container.spec.kind):
-        why = held.error or f"is {held.phase} on its node"
+        why = held.error or held.ended or f"is {held.phase} on its node"
         tx.happened("unready", container, why=why)
         _become(tx, container, ready=False, why=why)
 
@@ -212,12 +214,20 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
         container = move(container, phase)
         if phase in BOOTSTRAP_ACTIONS and container.spec.bootstrap:
             tx.happened(BOOTSTRAP_ACTIONS[phase], container, why=held.error[:TEXT_MAX])
+    if held.restarts > container.restarts:
+        tx.happened("restarted", container, why=(held.ended or "its program had ended")[:TEXT_MAX])
     has_address = bool(held.addresses) or container.spec.network == "none"
-    ready = has_address and phase not in UNFINISHED
+    ready = has_address and phase not in UNFINISHED and _is_healthy(container, held)
     became_ready = ready and not container.ready
     if became_ready:
         container = let_abandoned_go(tx, container)
     has_failed = phase == Phase.BOOTSTRAP_ERROR
+    held_back = container.why if container.held_ms else ""
+    why = _why_of(phase, held, held_back, has_address=has_address)
+    if not why and not ready:
+        why = _why_unhealthy(held)
+    if container.ready and not ready:
+        tx.happened("unready", container, why=why)
     _become(
         tx,
         container,
@@ -226,17 +236,36 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
         addresses=held.addresses,
         started_ms=held.started_ms,
         restarts=held.restarts,
+        ended=held.ended[:TEXT_MAX],
         bootstrap_tries=held.bootstrap_tries,
         bootstrap_exit_code=held.bootstrap_exit_code,
         address=held.addresses[0] if held.addresses else container.address,
-        why=_why_of(
-            phase, held, container.why if container.held_ms else "", has_address=has_address
-        ),
+        why=why,
         hint=held.hint[:TEXT_MAX] if has_failed else "",
         error_code=held.error_code if has_failed else "",
     )
     if became_ready:
         tx.happened("ready", container, why=held.addresses[0] if held.addresses else "")
+
+
+def _is_healthy(container: Container, held: Holding) -> bool:
+    """Whether its health allows that it is ready.
+
+    An agent that has just started does not know yet: until it does, what was ready stays so, as
+    long as it is the same run of the container.
+    """
+    if container.spec.health is None or held.health == "healthy":
+        return True
+    started = {held.started_ms, container.started_ms} - {0}  # 0: not known yet
+    # Restarts are counted in one life of the agent.
+    is_same_run = len(started) < 2 and held.restarts <= container.restarts
+    return held.health != "unhealthy" and container.ready and is_same_run
+
+
+def _why_unhealthy(held: Holding) -> str:
+    if held.health == "unhealthy":
+        return f"is unhealthy: {held.health_error}"[:TEXT_MAX]
+    return "runs; its health check has not succeeded yet"
 
 
 def _phase_of(container: Container, held: Holding) -> Phase:

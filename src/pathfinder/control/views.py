@@ -77,6 +77,7 @@ class ContainerView(View, frozen=True, kw_only=True, gc=False):
     digest: str
     bootstrap: BootstrapView | None
     restarts: int
+    ended: str
     started_ms: int
     created_ms: int
     changed_ms: int
@@ -254,6 +255,7 @@ def container_view(life: Life, container: Container) -> ContainerView:
         digest=container.digest,
         bootstrap=_bootstrap(container),
         restarts=container.restarts,
+        ended=container.ended,
         started_ms=container.started_ms,
         created_ms=container.created_ms,
         changed_ms=container.changed_ms,

@@ -405,6 +405,7 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         ready=False,
         started_ms=0,
         restarts=0,
+        ended="",
         why=why,
         hint="",
         error_code="",

@@ -1,5 +1,6 @@
 """What Docker answers, as Pathfinder's nouns. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -21,6 +22,7 @@ STATES: Final[Mapping[str, State]] = {
     "exited": "stopped",
     "dead": "stopped",
 }
+EXITED: Final = re.compile(r"Exited \(([0-9]+)\)")
 NEVER: Final = "0001-"  # how Docker writes that something has not happened
 LATEST: Final = ":latest"
 SIGNALS_FROM: Final = 128  # an exit code above is 128 and the signal's number
@@ -48,6 +50,7 @@ def listed_from(document: Document) -> Instance:
         name=own_name(document.get("Names") or ()),
         labels=_as_far_as_made(labels, document["State"]),
         state=STATES.get(document["State"], "unknown"),
+        ended=_ended_in_words(document),
     )
 
 
@@ -62,7 +65,31 @@ def instance_from(document: Document) -> Instance:
         state=state,
         addresses=addresses_from(document["NetworkSettings"]),
         started_ms=moment_ms(now["StartedAt"]) if state in ("running", "frozen") else 0,
+        ended=how_ended(now) if now["Status"] == "exited" else "",
     )
+
+
+def how_ended(state: Document) -> str:
+    """How a container's program ended, in words."""
+    code = state["ExitCode"]
+    if state.get("OOMKilled"):
+        return f"was killed for want of memory (exit code {code})"
+    if state.get("Error"):
+        return f"did not start: {state['Error']}"
+    return in_words(code)
+
+
+def in_words(code: int) -> str:
+    """An exit code; above 128 it is that and a signal's number."""
+    if code > SIGNALS_FROM:
+        return f"was ended by signal {code - SIGNALS_FROM} (exit code {code})"
+    return f"ended with exit code {code}"
+
+
+def _ended_in_words(document: Document) -> str:
+    """The same from a list, which has the code in a sentence alone."""
+    match = EXITED.match(document.get("Status", ""))
+    return in_words(int(match[1])) if match is not None else ""
 
 
 def _as_far_as_made(labels: Labels | None, status: str) -> Labels | None:
@@ -129,6 +156,7 @@ def facts_from(info: Document, images: Iterable[Image], pool: tuple[int, int]) -
         pool_used_mib=used_mib,
         limits_missing=limits_missing(info),
         images=tags_of(images),
+        warnings=() if info.get("LiveRestoreEnabled") else (LIVE_RESTORE_OFF,),
     )
 
 

@@ -65,7 +65,8 @@ class Wish:
 class Instance:
     """One instance as the daemon has it. `labels` is None for what is not Pathfinder's.
 
-    note: what `set_note` has left on it.
+    note: what `set_note` has left on it. ended: how the program of a stopped one ended, where the
+    daemon can say: "ended with exit code 3".
     """
 
     name: str
@@ -74,6 +75,7 @@ class Instance:
     addresses: tuple[str, ...] = ()  # IPv4 first; filled by `inspect`, not by `list_instances`
     started_ms: int = 0  # wall clock, when the daemon knows; 0: unknown
     note: str = ""
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
-    """What the daemon is and can do. `limits_missing`: limits it cannot hold here, and why."""
+    """What the daemon is and can do. `limits_missing`: limits it cannot hold here, and why.
+
+    warnings: what people should know of how it is set up before they rely on it.
+    """
 
     runtime: str
     version: str
@@ -99,6 +104,7 @@ class RuntimeFacts:
     pool_used_mib: int = 0
     limits_missing: Mapping[str, str] = field(default_factory=dict)
     images: tuple[str, ...] = ()  # aliases in the local store
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,6 +208,7 @@ def merged(facts: list[RuntimeFacts]) -> RuntimeFacts:
         pool_used_mib=pools[0].pool_used_mib if pools else 0,
         limits_missing=missing,
         images=tuple(sorted({image for each in facts for image in each.images})),
+        warnings=tuple(warning for each in facts for warning in each.warnings),
     )
 
 

@@ -44,6 +44,7 @@ BODY_BYTES_MAX: Final = 4 << 20
 HoldingPhase = Literal[
     "waiting", "creating", "starting", "running", "stopped", "removing", "failed", "unknown"
 ]
+HealthState = Literal["", "starting", "healthy", "unhealthy"]
 BootstrapState = Literal["", "waiting", "running", "done", "failed"]
 ReplyKind = Literal["hello", "complete", "difference", "nothing"]
 
@@ -60,6 +61,10 @@ class Session:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """One container on the node, as it is. `error_*` describe the last failure while it lasts.
+
+    health: what its checks came to since it was started, where its spec has them ("": not known),
+    and why it is unhealthy. ended: how its program ended when it last did, "" where the node cannot
+    say.
 
     bootstrap: how far `round` of its bootstrap is ("failed": no try is left); bootstrap_tries and
     bootstrap_exit_code (-1: not known) are of its latest try.
@@ -80,6 +85,9 @@ class Holding:
     bootstrap: BootstrapState = ""
     bootstrap_tries: int = 0
     bootstrap_exit_code: int = -1
+    health: HealthState = ""
+    health_error: str = ""
+    ended: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +111,7 @@ class Facts:
     kinds: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     limits_missing: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

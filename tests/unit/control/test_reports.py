@@ -327,3 +327,67 @@ def test_what_leaves_a_silent_daemon_is_counted_until_that_has_answered(
 
     assert left == ["sys"]
     assert list(room.state.on_node(mixed.key)) == []
+
+
+CHECKED = {"http": {"port": 80}}
+
+
+@pytest.fixture
+def checked(room: ControlRoom) -> RoomNode:
+    """A node that was given a container with a health check."""
+    made = RoomNode(room, "n1").join()
+    room.put(container("one", health=CHECKED))
+    made.exchange()
+    return made
+
+
+def test_container_with_a_check_is_ready_when_that_succeeds(
+    room: ControlRoom, checked: RoomNode
+) -> None:
+    says(checked)
+    before = room.container("one")
+    says(checked, health="healthy")
+    after = room.container("one")
+
+    assert (before.ready, before.why) == (False, "runs; its health check has not succeeded yet")
+    assert (after.ready, after.why) == (True, "")
+
+
+def test_unhealthy_container_is_not_ready_and_says_why(
+    room: ControlRoom, checked: RoomNode
+) -> None:
+    says(checked, health="healthy")
+    says(checked, health="unhealthy", health_error="GET / on port 80 gives status 503")
+    sick = room.container("one")
+    says(checked, health="healthy")
+
+    assert not sick.ready
+    assert sick.why == "is unhealthy: GET / on port 80 gives status 503"
+    assert room.container("one").ready
+    assert room.actions("one")[-3:] == ["ready", "unready", "ready"]
+
+
+def test_agent_that_does_not_know_yet_leaves_ready_what_was(
+    room: ControlRoom, checked: RoomNode
+) -> None:
+    says(checked, health="healthy", started_ms=5, restarts=2)
+    says(checked, health="", started_ms=0)
+    says(checked, health="", started_ms=5)
+    same = room.container("one").ready
+    says(checked, health="", started_ms=9)
+
+    assert same
+    assert not room.container("one").ready
+
+
+def test_container_that_ran_anew_has_to_show_its_health_again(
+    room: ControlRoom, checked: RoomNode
+) -> None:
+    says(checked, health="healthy", started_ms=5)
+    says(checked, health="", started_ms=0, restarts=1, ended="ended with exit code 3")
+    after = room.container("one")
+
+    assert (after.ready, after.ended) == (False, "ended with exit code 3")
+    assert [event.why for event in room.events("one") if event.action == "restarted"] == [
+        "ended with exit code 3"
+    ]

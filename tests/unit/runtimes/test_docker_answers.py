@@ -32,7 +32,12 @@ def inspected(status: str, labels: dict[str, str] | None = None, **state: Any) -
     return {
         "Name": f"/{NAME}",
         "Config": {"Labels": LABEL_DOCUMENT if labels is None else labels},
-        "State": {"Status": status, "StartedAt": "2026-01-02T03:04:05.678901234Z", **state},
+        "State": {
+            "Status": status,
+            "StartedAt": "2026-01-02T03:04:05.678901234Z",
+            "ExitCode": 0,
+            **state,
+        },
         "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}},
     }
 
@@ -117,3 +122,30 @@ def test_facts_say_which_limits_cannot_be_held_and_why() -> None:
     assert set(facts.limits_missing) == {"disk", "memory"}
     assert "overlay2" in facts.limits_missing["disk"]
     assert facts_from({**INFO, "Driver": "btrfs"}, [], (0, 0)).limits_missing == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"ExitCode": 0}, "ended with exit code 0"),
+        ({"ExitCode": 3}, "ended with exit code 3"),
+        ({"ExitCode": 137}, "was ended by signal 9 (exit code 137)"),
+        (
+            {"ExitCode": 137, "OOMKilled": True},
+            "was killed for want of memory (exit code 137)",
+        ),
+        ({"ExitCode": 127, "Error": "no such file"}, "did not start: no such file"),
+    ],
+)
+def test_end_of_a_program_is_told_in_words(state: dict[str, Any], words: str) -> None:
+    assert instance_from(inspected("exited", **state)).ended == words
+    assert instance_from(inspected("running", **state)).ended == ""
+
+
+def test_list_tells_the_exit_code_too() -> None:
+    listed = {"Names": [f"/{NAME}"], "State": "exited", "Labels": None}
+
+    assert listed_from({**listed, "Status": "Exited (3) 2 hours ago"}).ended == (
+        "ended with exit code 3"
+    )
+    assert listed_from({**listed, "Status": "Created"}).ended == ""
