@@ -147,7 +147,9 @@ async def _marked(ask: NodeAsk, command: Mark | MarkAddress) -> Answer:
     def shown(controller: Controller, _: int) -> Answer:
         state = controller.state
         if isinstance(command, Mark) and command.what == "deleted":
-            gone = controller.life.node(ask.node).let_go[command.name]
+            gone = controller.life.node(ask.node).let_go.get(command.name)
+            if gone is None:  # the server has begun another life since
+                raise envelope.missing("Container", command.name)
             return ask.data(_shown(ask, state, gone, Phase.DELETED))
         cluster = ask.node.partition("/")[0]
         named = state.get(Cluster, cluster)
