@@ -257,6 +257,20 @@ def test_scaling_and_deleting_show_their_plan_first(signed_in: Page, api: Api) -
     assert api.get(path)["wanted"]
 
 
+def test_reason_of_an_action_stands_among_the_events(signed_in: Page, api: Api) -> None:
+    api.put(f"{CLUSTER}/containers/moved", {"spec": {"image": "busybox"}})
+    signed_in.goto(f"{UI}/containers/moved")
+    signed_in.get_by_role("button", name="Reschedule").click()
+    dialog = signed_in.get_by_role("dialog")
+    expect(dialog.get_by_label("Plan")).to_contain_text("container/moved replace")
+    dialog.get_by_label("Reason").fill("a fan is loud")
+    dialog.get_by_role("button", name="Reschedule").click()
+
+    expect(signed_in.get_by_label("Events, newest first")).to_contain_text("a fan is loud")
+    expect(dialog).to_have_count(0)
+    assert api.get(f"{CLUSTER}/containers/moved")["generation"] > 1
+
+
 def test_node_is_cordoned_and_uncordoned(signed_in: Page, api: Api) -> None:
     signed_in.goto(f"{UI}/nodes/rack-03")
     signed_in.get_by_role("button", name="Cordon", exact=True).click()

@@ -20,8 +20,19 @@ export interface Action<T> {
   isDangerous?: boolean;
   /** Whether it makes sense now; without it: always. */
   when?: (thing: T) => boolean;
-  request: (thing: T) => Request;
+  /** What has to be said besides, if anything. */
+  input?: Input<T>;
+  request: (thing: T, said: string) => Request;
 }
+
+export interface Input<T> {
+  label: string;
+  isRequired?: boolean;
+  /** What can be chosen from; without it: any text. */
+  choices?: (thing: T) => Promise<string[]>;
+}
+
+const REASON = { label: "Reason, for the events" };
 
 const ofContainer = (container: Container, ...more: string[]) =>
   inCluster(container.cluster, "containers", container.name, ...more);
@@ -33,7 +44,12 @@ export const CONTAINER_ACTIONS: Action<Container>[] = [
     text: "Make it anew, on the node where it fits best now. The old one goes first.",
     verb: "write",
     when: (container) => container.wanted,
-    request: (container) => ({ method: "POST", path: ofContainer(container, "reschedule") }),
+    input: REASON,
+    request: (container, reason) => ({
+      method: "POST",
+      path: ofContainer(container, "reschedule"),
+      body: { reason },
+    }),
   },
   {
     key: "rebootstrap",
@@ -41,7 +57,12 @@ export const CONTAINER_ACTIONS: Action<Container>[] = [
     text: "Run its bootstrap again, from the first step, where it runs. Its disk stays as it is.",
     verb: "write",
     when: (container) => container.wanted && !!container.bootstrap,
-    request: (container) => ({ method: "POST", path: ofContainer(container, "rebootstrap") }),
+    input: REASON,
+    request: (container, reason) => ({
+      method: "POST",
+      path: ofContainer(container, "rebootstrap"),
+      body: { reason },
+    }),
   },
   {
     key: "delete",
