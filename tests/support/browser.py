@@ -77,3 +77,29 @@ def sign_in(page: Page, name: str, password: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
+
+
+@dataclass
+class Visits:
+    """Makes pages that are signed in, and holds each to having complained of nothing."""
+
+    browser: Browser
+    url: str
+    open: contextlib.ExitStack
+
+    def page(self, **more: Any) -> Page:
+        """A page of a fresh profile."""
+        page, account = self.open.enter_context(visitor(self.browser, self.url, **more))
+        self.open.callback(check_nothing_forbidden, account)
+        return page
+
+    def admin(self, password: str) -> Page:
+        """The administrator's page, live."""
+        page = self.page()
+        sign_in(page, "admin", password)
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        return page
+
+
+def check_nothing_forbidden(account: Account) -> None:
+    assert account.complaints == []
