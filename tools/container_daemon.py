@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tools import commands, environment, images
+from pathfinder.lab import images
+from tools import commands, environment
 from tools.console import Console, Step
 from tools.lxd_rest import Lxd
 from tools.processes import Program

@@ -1,9 +1,5 @@
-"""The one error that a person at `./dev` sees: what is wrong, and what to do next."""
+"""The error that a person at `./dev` sees: the same that `pathfinder lab` tells."""
 
+from pathfinder.lab import trouble
 
-class Trouble(Exception):
-    """Something outside this program stands in the way. `hint` says what to do about it."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+Trouble = trouble.Trouble

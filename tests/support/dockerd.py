@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from pathfinder.lab.images import build_docker_busybox
 from pathfinder.runtimes.dockerclient.client import DockerClient
 from pathfinder.runtimes.dockerclient.images import load
 from pathfinder.runtimes.dockerclient.paths import container_path
 from pathfinder.runtimes.dockerclient.volumes import delete_volume, list_volumes
 from pathfinder.runtimes.http import UnixEndpoint
 from tests.support.lxd import end_processes, free_number, remove_directory, wait_until
-from tools.images import build_docker_busybox
 
 ROOT: Final = Path("/var/tmp")  # not /tmp: that may be memory, or full
 PREFIX: Final = "pathfinder-docker-"

@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from pathfinder.lab.images import build_busybox, fingerprint
 from pathfinder.runtimes.http import UnixEndpoint
 from pathfinder.runtimes.lxdclient.client import LxdClient
 from pathfinder.runtimes.lxdclient.errors import LxdError
 from pathfinder.runtimes.lxdclient.images import set_alias, upload
 from tools.container_daemon import raise_kernel_limits
-from tools.images import build_busybox, fingerprint
 
 ROOT: Final = Path("/var/tmp")  # not /tmp: that may be memory, or full
 PREFIX: Final = "pathfinder-lxd-"

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import ipaddress
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,11 @@ from pathfinder.server.trouble import Trouble
 VALID_DAYS: Final = 825
 
 
-def make_certificate(directory: DataDirectory) -> bool:
+def make_certificate(directory: DataDirectory, hosts: Sequence[str] = ()) -> bool:
     """Make a self-signed certificate for this machine unless there is one; whether it was made.
 
-    ECDSA P-256, for localhost, this host's name and the loopback addresses, valid for 825 days.
+    ECDSA P-256, for localhost, this host's name, the loopback addresses, and the names and
+    addresses in `hosts`; valid for 825 days.
     """
     if directory.certificate.exists() and directory.key.exists():
         return False
@@ -28,8 +30,12 @@ def make_certificate(directory: DataDirectory) -> bool:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Pathfinder")])
     now = dt.datetime.now(dt.UTC)
-    names = [x509.DNSName(each) for each in sorted({"localhost", socket.gethostname()})]
-    addresses = [x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1")]
+    numbers = [each for each in hosts if _is_address(each)]
+    words = {"localhost", socket.gethostname(), *hosts} - {*numbers}
+    names = [x509.DNSName(each) for each in sorted(words)]
+    addresses = [
+        x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1", *numbers)
+    ]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -52,6 +58,14 @@ def make_certificate(directory: DataDirectory) -> bool:
         directory.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode()
     )
     directory.certificate.chmod(0o644)
+    return True
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
     return True
 
 

@@ -47,6 +47,7 @@ class Wishes:
     admin_token_file: Path | None
     app_token_file: Path | None
     admin_password_file: Path | None = None
+    hosts: tuple[str, ...] = ()  # names and addresses of this server, for its certificate
 
 
 class Foundation:
@@ -106,8 +107,9 @@ def initialise(wishes: Wishes, open_store: Callable[[Path], Store], clock: Clock
         said += _administrator(foundation, wishes.admin_password_file)
     finally:
         store.close()
-    if make_certificate(directory):
-        said.append(f"made {directory.certificate} (825 days, for localhost and this host's name)")
+    if make_certificate(directory, wishes.hosts):
+        hosts = ", ".join(("localhost", "this host's name", *wishes.hosts))
+        said.append(f"made {directory.certificate} (825 days, for {hosts})")
     return said
 
 

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _server_parser(commands.add_parser("server", help="serve the API until told to stop"))
     journal = commands.add_parser("journal", help="look at what was recorded")
     _journal_parsers(journal.add_subparsers(metavar="COMMAND", required=True))
+    commands.add_parser("lab", help="a cluster of several real nodes on this machine, to try")
     version = commands.add_parser("version", help="which version this is")
     version.set_defaults(run=_version)
     return parser
@@ -63,6 +64,13 @@ def _init_parser(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             option, type=Path, metavar="F", help=f"{what}: read from F, or made and written there"
         )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME|ADDRESS",
+        help="what nodes and people call this server, for its certificate; several times",
+    )
     parser.set_defaults(run=_init)
 
 
@@ -125,6 +133,7 @@ def _init(given: argparse.Namespace) -> int:
         admin_token_file=given.admin_token_file,
         app_token_file=given.app_token_file,
         admin_password_file=given.admin_password_file,
+        hosts=tuple(given.host),
     )
     try:
         said = initialise(wishes, SqliteStore, MachineClock())

@@ -53,6 +53,24 @@ def use(session: Session, name: str) -> None:
     note(f"the current context is {name}")
 
 
+@command.command("forget")
+@click.argument("name")
+@with_session
+def forget(session: Session, name: str) -> None:
+    """Forget a context."""
+    from dataclasses import replace
+
+    from pathfinder.cli.config import write_config
+    from pathfinder.cli.output import note
+
+    config = session.config
+    config.context(name)
+    left = {key: fields for key, fields in config.contexts.items() if key != name}
+    current = next(iter(left), config.current) if config.current == name else config.current
+    write_config(session.config_path, replace(config, current=current, contexts=left))
+    note(f"context {name} is forgotten; the current one is {current}")
+
+
 @command.command("show")
 @with_session
 def show(session: Session) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import commands, images
+from pathfinder.lab import images
+from tools import commands
 from tools.trouble import Trouble
 
 busybox = pytest.mark.skipif(not commands.find("busybox"), reason="busybox-static is not installed")

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from tools import commands
-from tools.trouble import Trouble
+from pathfinder.lab import programs
+from pathfinder.lab.trouble import Trouble
 
 MTIME_S: Final = 1  # 0 makes some tools complain of "implausibly old" files
 COMPRESSION_LEVEL: Final = 6
@@ -208,13 +208,13 @@ def metadata(system: str, description: str) -> Tree:
 
 def busybox_tree() -> Tree:
     """The busybox root file system."""
-    busybox = commands.find("busybox")
+    busybox = programs.find("busybox")
     if not busybox or "statically linked" not in _linkage(busybox):
         raise Trouble("busybox-static is missing", hint="apt-get install busybox-static")
     tree: dict[str, Directory | File | Link] = {path: Directory() for path in DIRECTORIES}
     tree["tmp"] = Directory(mode=0o1777)
     tree["bin/busybox"] = File(content=Path(busybox).read_bytes(), mode=0o755)
-    for applet in commands.run(busybox, "--list").split():
+    for applet in programs.run(busybox, "--list").split():
         if applet not in APPLETS_LEFT_OUT:
             tree[f"bin/{applet}"] = Link(target="/bin/busybox")
     for path, script in (("sbin/init", INIT), ("etc/rc", START), ("etc/udhcpc.sh", LEASE)):
@@ -267,11 +267,11 @@ def move_under(member: tarfile.TarInfo, directory: str) -> None:
 def debian_root() -> Iterator[IO[bytes]]:
     """A new Debian root as a tar stream, from the sources that this machine's apt uses."""
     argv = debian_command()
-    if not commands.find(argv[0]):
+    if not programs.find(argv[0]):
         raise Trouble("mmdebstrap is missing", hint="apt-get install mmdebstrap")
     with subprocess.Popen(
         argv,
-        env=commands.environment(),
+        env=programs.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -296,14 +296,14 @@ _DEBIAN_HINT: Final = "does `apt-get update` work on this machine?"
 def _mmdebstrap_said(process: subprocess.Popen[bytes]) -> str:
     assert process.stderr, "asked for a pipe"
     said = process.stderr.read().decode(errors="replace")
-    return f"mmdebstrap failed:\n{commands.tail(said)}" if process.wait() else ""
+    return f"mmdebstrap failed:\n{programs.tail(said)}" if process.wait() else ""
 
 
 def debian_command() -> list[str]:
     """The mmdebstrap call that writes a tar to standard output."""
     options = [
         line
-        for line in commands.run("apt-config", "dump").splitlines()
+        for line in programs.run("apt-config", "dump").splitlines()
         if re.match(r"Acquire::(https?::|Check-|Retries)", line)
     ]
     left_out = ("doc", "man", "locale", "info")
@@ -311,7 +311,7 @@ def debian_command() -> list[str]:
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
-        f"--mode={'root' if commands.is_root() else 'unshare'}",
+        f"--mode={'root' if programs.is_root() else 'unshare'}",
         "--format=tar",
         "--dpkgopt=force-unsafe-io",  # a root that is thrown away needs no fsync for each file
         f"--include={','.join(DEBIAN_PACKAGES)}",
@@ -344,7 +344,7 @@ def debian_sources() -> list[str]:
 def _linkage(program: str) -> str:
     """What `ldd` says: a static program is the only one that it refuses."""
     ended = subprocess.run(
-        ["ldd", program], env=commands.environment(), capture_output=True, text=True, check=False
+        ["ldd", program], env=programs.environment(), capture_output=True, text=True, check=False
     )
     return "statically linked" if ended.returncode or "statically" in ended.stdout else "dynamic"
 
