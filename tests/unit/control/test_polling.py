@@ -314,6 +314,19 @@ def test_relocation_ends_when_its_target_is_deleted() -> None:
     assert room.container("web").node == "old"
 
 
+def test_container_with_steps_is_ready_when_they_are_done() -> None:
+    room = ControlRoom()
+    register(room)
+    room.put(container("web", bootstrap=[{"type": "shell", "script": "true"}]))
+    room.ask(MarkAddress(f"{CLUSTER}/old", "web", "10.0.0.9"), principal=principal())
+    seen = []
+    for what in BOOTSTRAPPED:
+        mark(room, what, "web")
+        seen.append(room.container("web").ready)
+
+    assert seen == [False, False, True]
+
+
 def test_journal_tells_of_polling_nodes_too() -> None:
     """Promise 1."""
     room = ControlRoom()

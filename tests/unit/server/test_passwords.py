@@ -48,6 +48,19 @@ def test_right_password_is_not_counted_against_who_knows_it() -> None:
     assert all(asyncio.run(many()))
 
 
+def test_peer_that_knows_many_passwords_is_not_held_to_guess() -> None:
+    """Behind a proxy the agents of all clusters come from one address."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    pairs = [(f"right-{number}", hasher.hash(f"right-{number}")) for number in range(12)]
+
+    async def all_of_them() -> list[bool]:
+        passwords = Passwords(MachineClock())
+        return [await passwords.matches(password, hashed, "peer") for password, hashed in pairs]
+
+    assert len(pairs) > ATTEMPTS_MAX
+    assert all(asyncio.run(all_of_them()))
+
+
 def test_guesses_have_a_bound() -> None:
     """Promise 11."""
 
