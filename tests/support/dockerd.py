@@ -29,6 +29,14 @@ PROGRAMS: Final = ("dockerd", "containerd", "runc", "docker-proxy", "ip", "busyb
 START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 30.0
 ALIVE_S_MAX: Final = 5.0
+# The machine's own rules for packets are left alone: ports go through docker-proxy. In a network of
+# its own a daemon does as it does by default.
+HANDS_OFF: Final = (
+    "--iptables=false",
+    "--ip6tables=false",
+    "--ip-forward=false",
+    "--ip-masq=false",
+)
 
 
 def why_not() -> str:
@@ -42,13 +50,16 @@ def why_not() -> str:
 class PrivateDocker:
     """One daemon, and the containerd that it uses. `kill` and `start` may be used at will."""
 
-    def __init__(self, directory: Path, number: int, *, live_restore: bool) -> None:
+    def __init__(
+        self, directory: Path, number: int, *, live_restore: bool, namespace: str = ""
+    ) -> None:
         self.directory = directory
         self.bridge = f"pft{number}"
         self.subnet = f"10.{150 + number % 100}.{number // 100 % 250}"
         self.socket_path = str(directory / "docker.sock")
         self.client = DockerClient(UnixEndpoint(self.socket_path))
         self.live_restore = live_restore
+        self.namespace = namespace
         self._containerd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -103,6 +114,10 @@ class PrivateDocker:
         for volume in list_volumes(self.client):
             delete_volume(self.client, volume.name)
 
+    def remove_instances(self) -> None:
+        """The same, by the name that all private daemons have for it."""
+        self.remove_containers()
+
     def take_away(self) -> None:
         """Remove everything that the daemon has made, then the daemon."""
         if self._process is not None and self._process.poll() is None:
@@ -114,11 +129,16 @@ class PrivateDocker:
                 process.terminate()
                 process.wait(STOP_S_MAX)
         take_away_remains(self.directory, self.bridge)
+        if self.namespace:
+            subprocess.run(["ip", "netns", "delete", self.namespace], check=True)
 
     def _run(self, program: str, *flags: str) -> subprocess.Popen[bytes]:
         with (self.directory / f"{program}.log").open("ab") as output:
             return subprocess.Popen(
-                [program, *flags], stdout=output, stderr=output, start_new_session=True
+                [*inside(self.namespace), program, *flags],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def _containerd_flags(self) -> tuple[str, ...]:
@@ -147,24 +167,24 @@ class PrivateDocker:
             f"--containerd={directory}/containerd.sock",
             f"--bridge={self.bridge}",
             f"--live-restore={str(self.live_restore).lower()}",
-            # The machine's own rules for packets are left alone: ports go through docker-proxy.
-            "--iptables=false",
-            "--ip6tables=false",
-            "--ip-forward=false",
-            "--ip-masq=false",
+            *(() if self.namespace else HANDS_OFF),
         )
 
 
 @contextmanager
-def private_docker(*, live_restore: bool = True) -> Iterator[PrivateDocker]:
-    """A daemon with the busybox image, taken away at the end."""
+def private_docker(*, live_restore: bool = True, apart: bool = False) -> Iterator[PrivateDocker]:
+    """A daemon with the busybox image, taken away at the end. apart: in a network of its own."""
     remove_remains()
     number = free_number()
     directory = ROOT / f"{PREFIX}{os.getpid()}-{number}"
     directory.mkdir(mode=0o711)
-    docker = PrivateDocker(directory, number, live_restore=live_restore)
+    namespace = f"pft{number}" if apart else ""
+    docker = PrivateDocker(directory, number, live_restore=live_restore, namespace=namespace)
     try:
-        add_bridge(docker.bridge, f"{docker.subnet}.1/24")
+        if namespace:
+            subprocess.run(["ip", "netns", "add", namespace], check=True)
+            subprocess.run([*inside(namespace), "ip", "link", "set", "lo", "up"], check=True)
+        add_bridge(docker.bridge, f"{docker.subnet}.1/24", namespace)
         docker.start()
         image = directory / "busybox.tar.gz"
         build_docker_busybox(image)
@@ -174,14 +194,20 @@ def private_docker(*, live_restore: bool = True) -> Iterator[PrivateDocker]:
         docker.take_away()
 
 
-def add_bridge(name: str, address: str) -> None:
+def inside(namespace: str) -> tuple[str, ...]:
+    """What a program is called with to run in a network namespace; "": in the machine's own."""
+    # Not `ip netns exec`, which also gives its program another /sys, without control groups.
+    return ("nsenter", f"--net=/run/netns/{namespace}") if namespace else ()
+
+
+def add_bridge(name: str, address: str, namespace: str = "") -> None:
     """A bridge that dockerd is given: its own would be the machine's docker0."""
     for arguments in (
         ("link", "add", name, "type", "bridge"),
         ("addr", "add", address, "dev", name),
         ("link", "set", name, "up"),
     ):
-        subprocess.run(["ip", *arguments], check=True)
+        subprocess.run([*inside(namespace), "ip", *arguments], check=True)
 
 
 def remove_remains() -> None:
@@ -190,6 +216,8 @@ def remove_remains() -> None:
         match = re.fullmatch(rf"{PREFIX}(\d+)-(\d+)", directory.name)
         if match is not None and not Path(f"/proc/{match[1]}").exists():
             take_away_remains(directory, f"pft{match[2]}")
+            if Path(f"/run/netns/pft{match[2]}").exists():
+                subprocess.run(["ip", "netns", "delete", f"pft{match[2]}"], check=True)
 
 
 def take_away_remains(directory: Path, bridge: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pathfinder.client.client import Client
 from pathfinder.client.kinds import KINDS
 from pathfinder.model.errors import PathfinderError
+from tests.support.dockerd import PrivateDocker
 from tests.support.lxd import PrivateLxd
 
 START_S_MAX: Final = 30.0
@@ -28,15 +29,21 @@ KIND_OF_NAME: Final = {kind.name: kind for kind in KINDS}
 class Platform:
     """One server, one agent, one daemon."""
 
-    def __init__(self, directory: Path, lxd: PrivateLxd) -> None:
+    def __init__(self, directory: Path, daemon: PrivateLxd | PrivateDocker) -> None:
         self.directory = directory
-        self.lxd = lxd
+        self.daemon = daemon
         self.port = free_port()
         self.data = directory / "data"
         self.url = f"https://127.0.0.1:{self.port}"
         self.server: subprocess.Popen[bytes] | None = None
         self.agent: subprocess.Popen[bytes] | None = None
         self._initialise()
+
+    @property
+    def lxd(self) -> PrivateLxd:
+        """The daemon, which must be an LXD."""
+        assert isinstance(self.daemon, PrivateLxd)
+        return self.daemon
 
     def start_server(self) -> None:
         """Start it, and return when it leads."""
@@ -53,7 +60,8 @@ class Platform:
             "pathfinder.agent.main", "agent.log", "--server", self.url, "--cluster", "default",
             "--cluster-password-file", str(self.directory / "password"),
             "--ca-file", str(self.data / "tls" / "server.crt"), "--name", NODE,
-            "--runtime", "lxd", "--socket", self.lxd.socket_path,
+            "--runtime", "lxd" if isinstance(self.daemon, PrivateLxd) else "docker",
+            "--socket", self.daemon.socket_path,
             "--state-dir", str(self.directory / "agent"),
         )  # fmt: skip
 
@@ -81,8 +89,8 @@ class Platform:
 
     def restart_daemon(self) -> None:
         """`kill -9`, and another one; containers run on."""
-        self.lxd.kill()
-        self.lxd.start()
+        self.daemon.kill()
+        self.daemon.start()
 
     def client(self) -> Client:
         """A client with the administrator's token."""
@@ -137,9 +145,9 @@ class Platform:
 
 
 @contextmanager
-def running_platform(directory: Path, lxd: PrivateLxd) -> Iterator[Platform]:
+def running_platform(directory: Path, daemon: PrivateLxd | PrivateDocker) -> Iterator[Platform]:
     """Server and agent, ready; taken away at the end together with their containers."""
-    platform = Platform(directory, lxd)
+    platform = Platform(directory, daemon)
     try:
         platform.start_server()
         platform.start_agent()
@@ -149,7 +157,7 @@ def running_platform(directory: Path, lxd: PrivateLxd) -> Iterator[Platform]:
         for process in (platform.agent, platform.server):
             if process is not None:
                 _kill(process)
-        lxd.remove_instances()
+        daemon.remove_instances()
 
 
 def wait_for(holds: Callable[[], bool], patience_s: float, what: str) -> None:

@@ -431,11 +431,20 @@ def move(container: Container, phase: Phase) -> Container:
 
 
 def _check_image(tx: Transaction, cluster: str, spec: ContainerSpec) -> None:
-    if spec.image.remote and tx.state.get(Remote, f"{cluster}/{spec.image.remote}") is None:
+    remote = tx.state.get(Remote, f"{cluster}/{spec.image.remote}") if spec.image.remote else None
+    if spec.image.remote and remote is None:
+        is_tag = spec.kind == "application" and bool(spec.image.alias)
+        tag = f'for a tag write image: {{alias: "{spec.image.text()}"}}; ' if is_tag else ""
         raise DefinitionWrong(
             "spec.image.remote",
             f"there is no remote {spec.image.remote!r} in cluster {cluster!r}",
-            hint="pfi get remotes; add one with pfi apply (kind: Remote)",
+            hint=f"{tag}pfi get remotes; add one with pfi apply (kind: Remote)",
+        )
+    if remote is not None and (remote.protocol == "registry") != (spec.kind == "application"):
+        raise DefinitionWrong(
+            "spec.image.remote",
+            f"{spec.kind} containers have no images from {remote.name!r} ({remote.protocol})",
+            hint="application containers: protocol registry; system: daemon or simplestreams",
         )
     image = tx.state.get(Image, f"{cluster}/{spec.image.alias}") if spec.image.alias else None
     if image is not None and image.kind != spec.kind:

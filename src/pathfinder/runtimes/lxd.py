@@ -67,7 +67,9 @@ from pathfinder.runtimes.port import (
     Wish,
 )
 
-RETRY_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one again and again
+# The last one again and again. LXD is busy for half a second with an instance whose init has ended:
+# looking often that long lets a killed one run again soon.
+RETRY_S: Final = (*[0.04] * 16, 0.1, 0.2, 0.4, 0.8)
 ALIASES_SHOWN_MAX: Final = 10
 
 

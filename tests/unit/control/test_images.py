@@ -102,3 +102,31 @@ def test_cluster_goes_only_when_empty_and_takes_its_names_with_it(room: ControlR
 
     assert refused.value.hint == "pfi --cluster c get containers"
     assert room.state.count(Image) == room.state.count(Remote) == 0
+
+
+def test_tag_that_reads_like_a_remote_is_explained(room: ControlRoom) -> None:
+    with pytest.raises(DefinitionWrong) as refused:
+        room.put(container("web", kind="application", image="nginx:1.25"))
+
+    assert refused.value.message == "spec.image.remote: there is no remote 'nginx' in cluster 'c'"
+    assert refused.value.hint.startswith('for a tag write image: {alias: "nginx:1.25"}')
+
+
+def test_each_kind_has_its_own_kind_of_remote(room: ControlRoom) -> None:
+    for name, protocol in (("hub", "registry"), ("linux", "simplestreams")):
+        server = f"https://{name}.example"
+        room.put(
+            {
+                "kind": "Remote",
+                "cluster": CLUSTER,
+                "name": name,
+                "server": server,
+                "protocol": protocol,
+            }
+        )
+
+    room.put(container("web", kind="application", image="hub:web"))
+    room.put(container("vm", image="linux:debian"))
+    for kind, image in (("system", "hub:web"), ("application", "linux:debian")):
+        with pytest.raises(DefinitionWrong, match="containers have no images from"):
+            room.put(container("wrong", kind=kind, image=image))

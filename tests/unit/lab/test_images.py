@@ -1,5 +1,7 @@
 """Images are whole or not there, and equal input gives equal bytes."""
 
+import hashlib
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -62,3 +64,27 @@ def test_symbolic_link_keeps_its_target() -> None:
     images.move_under(member, "rootfs")
 
     assert (member.name, member.linkname) == ("rootfs/bin", "usr/bin")
+
+
+@busybox
+def test_image_for_docker_has_one_layer_and_says_what_is_in_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.tar.gz", tmp_path / "b.tar.gz"
+
+    images.build_docker_busybox(first)
+    images.build_docker_busybox(second)
+
+    with tarfile.open(first) as archive:
+        files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
+        manifest, layer = files["manifest.json"], files["layer.tar"]
+        assert manifest
+        assert layer
+        (described,) = json.load(manifest)
+        config = files[described["Config"]]
+        assert config
+        (digest,) = json.load(config)["rootfs"]["diff_ids"]
+        content = layer.read()
+    assert described["RepoTags"] == ["busybox:latest"]
+    assert digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with tarfile.open(fileobj=io.BytesIO(content)) as root:
+        assert {"sbin/application", "bin/busybox"} <= set(root.getnames())
+    assert images.fingerprint(first) == images.fingerprint(second)
