@@ -14,13 +14,13 @@ ROOMS = ("agent", "runtimes", "wire", "model")
 LOADED = """
 import sys
 before = set(sys.modules)
-import pathfinder.agent.main
+import pathfinder.agent.main, pathfinder.runtimes.docker, pathfinder.runtimes.lxd
 print(*sorted(set(sys.modules) - before - {"__main__"}), sep="\\n")
 """
 
 
 def loaded() -> list[str]:
-    """The modules that importing the agent adds to a bare interpreter."""
+    """The modules that importing the agent, with every runtime, adds to a bare interpreter."""
     finished = subprocess.run(
         [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
     )

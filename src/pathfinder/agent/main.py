@@ -25,8 +25,6 @@ from pathfinder.agent.settings import SETTINGS, VERSION, AgentSettings, help_tex
 from pathfinder.agent.streams import Streams
 from pathfinder.agent.workers import STACK_BYTES, Observer, follow_changes, spawn
 from pathfinder.model.errors import Malformed, PathfinderError
-from pathfinder.runtimes.docker import DockerRuntime
-from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import Runtime
 from pathfinder.runtimes.several import SeveralRuntimes
 
@@ -83,12 +81,26 @@ def runtime_of(settings: AgentSettings) -> Runtime:
     """The container runtime that the settings name, or several behind one port."""
     runtimes: dict[str, tuple[tuple[str, ...], Runtime]] = {}
     for name, socket in settings.sockets.items():
-        runtime: Runtime = DockerRuntime(socket) if name == "docker" else LxdRuntime(socket)
-        runtimes[name] = (KINDS[name], runtime)
+        runtimes[name] = (KINDS[name], _docker(socket) if name == "docker" else _lxd(socket))
     if len(runtimes) > 1:
         return SeveralRuntimes(runtimes)
     ((_, only),) = runtimes.values()
     return only
+
+
+# A node has what it needs in memory, and not the other: 0.3 MB each.
+
+
+def _lxd(socket: str) -> Runtime:
+    from pathfinder.runtimes.lxd import LxdRuntime
+
+    return LxdRuntime(socket)
+
+
+def _docker(socket: str) -> Runtime:
+    from pathfinder.runtimes.docker import DockerRuntime
+
+    return DockerRuntime(socket)
 
 
 def now_ns() -> int:
