@@ -11,7 +11,8 @@ from tests.support.original_clients.barito import Barito, container_definition
 from tests.support.original_clients.go import GoAgent, GoLibrary
 from tests.support.original_clients.mruby import MrubyAgent
 from tests.support.original_clients.platform import PASSWORD, REMOTE, agent, original_server, pfi
-from tests.support.running import APP, RunningServer
+from tests.support.platform import wait_for
+from tests.support.running import APP, WAIT_S_MAX, RunningServer
 
 
 def statuses(answer: Any) -> list[tuple[str, str]]:
@@ -365,3 +366,22 @@ def test_relocation_that_fails_leaves_the_container_where_it_was() -> None:
         assert target.mark("relocate_started", "web").status == 404
         again = Barito(server.port, APP).rebootstrap("web", [])
         assert again.data["status"] == "PROVISIONED"
+
+
+def test_measured_memory_limit_of_a_cluster_holds_for_polling_nodes_exactly() -> None:
+    limited = {"kind": "Cluster", "name": "default", "limits": {"memory_percent": 80}}
+    with original_server() as server:
+        node, person = agent(server), pfi(server)
+        assert server.api().call("POST", "/api/v3/apply", {"documents": [limited]}).status == 200
+        node.metrics(memory={"free": 199, "used": 801, "total": 1000})
+        assert person.create("web").data["status"] == "PENDING"
+
+        node.metrics(memory={"free": 200, "used": 800, "total": 1000})
+
+        wait_for(
+            lambda: person.container("web").data["status"] == "SCHEDULED",
+            WAIT_S_MAX,
+            "it is placed",
+        )
+        node.metrics(memory={"free": 199, "used": 801, "total": 1000})
+        assert person.create("other").data["status"] == "PENDING"
