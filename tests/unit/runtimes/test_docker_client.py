@@ -1,15 +1,22 @@
 """The parts of the Docker client that need no Docker: frames, archives, references."""
 
 import io
+import json
+import socketserver
 import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 
+from pathfinder.runtimes.dockerclient.client import DockerClient
 from pathfinder.runtimes.dockerclient.commands import Frames, kill
 from pathfinder.runtimes.dockerclient.errors import AnswerWrong
 from pathfinder.runtimes.dockerclient.files import archive_of, first_entry
 from pathfinder.runtimes.dockerclient.images import split_reference
 from pathfinder.runtimes.dockerclient.paths import container_path, image_path
+from pathfinder.runtimes.http import UnixEndpoint
 
 FRAMES = b"\1\0\0\0\0\0\0\3one" + b"\2\0\0\0\0\0\0\0" + b"\2\0\0\0\0\0\0\3two"
 
@@ -106,3 +113,43 @@ def test_paths_are_safe_for_any_name() -> None:
 def test_process_of_nobody_is_not_killed() -> None:
     assert not kill(1, "0" * 64)
     assert not kill(0, "")
+
+
+class Versions(socketserver.UnixStreamServer):
+    """A daemon that speaks some versions of the API, and remembers what it was asked for."""
+
+    def __init__(self, path: Path, least: str, most: str) -> None:
+        self.asked: list[str] = []
+        self.said = json.dumps({"MinAPIVersion": least, "ApiVersion": most}).encode()
+        super().__init__(str(path), VersionsHandler)
+
+
+class VersionsHandler(BaseHTTPRequestHandler):
+    server: Versions
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.send_response_only(200)
+        self.send_header("Content-Length", str(len(self.server.said)))
+        self.end_headers()
+        self.wfile.write(self.server.said)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "version"),
+    [("1.12", "1.41", "1.41"), ("1.12", "1.30", "1.30"), ("1.44", "1.52", "1.44")],
+)
+def test_version_is_ours_or_the_nearest_that_the_daemon_speaks(
+    tmp_path: Path, least: str, most: str, version: str
+) -> None:
+    with Versions(tmp_path / "socket", least, most) as daemon:
+        thread = threading.Thread(target=daemon.serve_forever, args=(0.01,))
+        thread.start()
+        client = DockerClient(UnixEndpoint(str(tmp_path / "socket")))
+        client.get("/info")
+        client.get("/info")
+        client.close()
+        daemon.shutdown()
+        thread.join()
+
+    assert daemon.asked == ["/version", f"/v{version}/info", f"/v{version}/info"]

@@ -1,7 +1,6 @@
 """Docker's Engine API: requests, their answers, and answers that come bit by bit."""
 
 import json
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from pathfinder.runtimes.http import (
 from pathfinder.wire.http1 import BodyTooLarge, HttpWrong
 
 REQUEST_S_MAX: Final = 30.0
+NEGOTIATION_S_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 16
 VERSION: Final = (1, 41)  # of the API that this library was written for: Docker 20.10
 REFUSAL_BYTES_MAX: Final = 1 << 20
@@ -51,8 +51,7 @@ class DockerClient:
         self.endpoint = endpoint
         self._request_s_max = request_s_max
         self._pool = HttpPool(endpoint, connections_max=connections_max)
-        self._lock = threading.Lock()
-        self._prefix = ""
+        self._prefix = ""  # of paths: the version of the API; "": not known yet
 
     def get(self, path: str, *, timeout_s: float | None = None) -> Any:
         """What is at `path`."""
@@ -109,13 +108,12 @@ class DockerClient:
         self._pool.close()
 
     def _versioned(self, request: Request) -> Request:
-        with self._lock:
-            if not self._prefix:
-                self._prefix = self._negotiated(request.timeout_s)
-            path = self._prefix + request.path
+        # Two threads at once may both ask, which does no harm; to wait for each other would.
+        prefix = self._prefix or self._negotiated(min(request.timeout_s, NEGOTIATION_S_MAX))
+        self._prefix = prefix
         return Request(
             request.method,
-            path,
+            prefix + request.path,
             request.body,
             request.headers,
             request.timeout_s,
