@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.core import AgentCore, CoreSettings
 from pathfinder.agent.effects import (
+    Bootstrap,
     Call,
     Create,
     Done,
@@ -31,26 +32,31 @@ from pathfinder.agent.effects import (
     Result,
     Start,
     Stop,
+    Tried,
 )
+from pathfinder.agent.notes import End, after
 from pathfinder.runtimes.port import Change, Instance, Labels
 from pathfinder.wire.messages import Assignment, Exchange, Reply, Session
 
 CLUSTER = "west"
 SLOTS = ("a-01", "a-02", "b-01", "hand-made")
 SPEC = {"image": {"alias": "busybox"}}
-SETTINGS = CoreSettings(calls_max=4, makes_max=3, removals_max=2)
+STEPS = [{"type": "shell", "script": "a", "tries": 2}, {"type": "shell", "script": "b"}]
+SETTINGS = CoreSettings(calls_max=4, makes_max=3, removals_max=2, bootstraps_max=2)
 
 
 class World:
     """A node's daemon, a server and the wire between them, with one agent core in the middle."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, pace: int = 1) -> None:
         self.luck = Random(seed)
+        self.pace = pace  # how much more often something goes on than goes wrong
         self.now_ms = 1_000
         self.core = self.new_core(None)
         self.there: dict[str, Instance] = {"hand-made": hand_made("hand-made")}
         self.in_hand: dict[int, Effect] = {}
         self.late: list[Call] = []  # calls in doubt that may still happen
+        self.jobs: dict[tuple[str, int], dict[str, int | None]] = {}  # by key; None: it runs
         self.asked: list[Exchange] = []
         self.answers: list[tuple[int, Reply]] = []
         self.epoch, self.incarnation = 1, "first"
@@ -68,7 +74,7 @@ class World:
     # One event of the world, chosen by luck.
 
     def step(self) -> None:
-        events = [self.finish, self.finish, self.answer, self.answer, self.wait]
+        events = self.pace * [self.finish, self.finish, self.answer, self.answer, self.wait]
         if self.is_faulty:
             events += [self.change_mind, self.die, self.restart_server, self.meddle]
             events += [self.lose, self.repeat, self.change, self.restart_agent]
@@ -86,7 +92,10 @@ class World:
             exchange = self.core.request(self.now_ms)
 
     def check(self, effect: Effect) -> None:
-        calls = [e for e in self.in_hand.values() if not isinstance(e, OpenStream)]
+        if isinstance(effect, Bootstrap):
+            self.check_try(effect)
+            return
+        calls = self.calls_in_hand()
         assert len(calls) < SETTINGS.calls_max
         if isinstance(effect, (ListAll, OpenStream)):
             return
@@ -102,6 +111,19 @@ class World:
         if isinstance(effect, (Stop, Remove)):
             assert effect.generation in self.heard.get(effect.slot, set()), "the server never heard"
 
+    def calls_in_hand(self) -> list[Call]:
+        return [e for e in self.in_hand.values() if not isinstance(e, (OpenStream, Bootstrap))]
+
+    def check_try(self, effect: Bootstrap) -> None:
+        tries = [e for e in self.in_hand.values() if isinstance(e, Bootstrap)]
+        assert len(tries) < SETTINGS.bootstraps_max
+        assert effect.slot not in [e.slot for e in tries]
+        assert self.is_directed, "bootstrapped before the first valid answer"
+        (wanted,) = [each for each in self.last_word() if each.slot == effect.slot]
+        assert not wanted.hold
+        assert wanted.generation == effect.generation
+        assert effect.step is None or wanted.round == effect.note.round
+
     def last_word(self) -> list[Assignment]:
         return list(self.core.conversation.wanted.values())
 
@@ -110,8 +132,15 @@ class World:
     def finish(self) -> None:
         if not self.in_hand:
             return
-        effect = self.in_hand.pop(self.luck.choice(sorted(self.in_hand)))
-        result = Done() if isinstance(effect, OpenStream) else self.carry_out(effect)
+        effect = self.in_hand[self.luck.choice(sorted(self.in_hand))]
+        if isinstance(effect, Bootstrap) and self.is_faulty and self.luck.random() < 0.8:
+            return  # it takes its time
+        del self.in_hand[effect.id]
+        result: Result = Done()
+        if isinstance(effect, Bootstrap):
+            result = self.try_out(effect)
+        elif not isinstance(effect, OpenStream):
+            result = self.carry_out(effect)
         if isinstance(effect, ListAll) and isinstance(result, Listed):
             self.believed = set(SLOTS)
         if isinstance(result, Failed) and result.code == "runtime_down":
@@ -119,7 +148,7 @@ class World:
         self.core.on_finished(self.now_ms, effect, result)
 
     def carry_out(self, call: Call) -> Result:
-        fate = self.luck.random() if self.is_faulty else 1.0
+        fate = self.pace * self.luck.random() if self.is_faulty else 1.0
         if fate < 0.08:
             return Failed(code="runtime_failed", message="no")
         if fate < 0.12:
@@ -154,15 +183,68 @@ class World:
         if isinstance(call, Start):
             self.there[call.slot] = replace(there, state="running", addresses=("10.0.0.9",))
         elif isinstance(call, Stop):
+            self.interrupt(call.slot)
             self.there[call.slot] = replace(there, state="stopped", addresses=())
         else:
-            del self.there[call.slot]
+            self.vanish(call.slot)
         return Done()
+
+    def try_out(self, effect: Bootstrap) -> Result:
+        """What `agent.trying` does with a runtime, in one moment, or half of it."""
+        fate = self.luck.random() if self.is_faulty else 1.0
+        there = self.there.get(effect.slot)
+        labels = there.labels if there is not None else None
+        if there is None or labels is None or there.state != "running":
+            return Failed(code="not_there", message="it does not run")
+        if labels.generation != effect.generation:
+            return Failed(code="not_there", message="another one")
+        if fate < 0.1:
+            return Failed(code="outcome_unknown", message="not begun")
+        self.begin_try(effect)
+        if fate < 0.2:
+            return Failed(code="outcome_unknown", message="begun, and no answer")
+        jobs = self.jobs[effect.slot, effect.generation]
+        key, code = effect.note.key, 0 if fate > 0.4 else 1
+        if key in jobs:
+            found = jobs[key]
+            code = jobs[key] = code if found is None else found
+        if effect.step is None:
+            note = replace(effect.note, state="left")
+        else:
+            end = End(how="ended" if code >= 0 else "interrupted", exit_code=code)
+            note = after(effect.note, effect.step, effect.step_count, end)
+        if fate < 0.3:
+            return Failed(code="outcome_unknown", message="ended, and the note is not there")
+        self.there[effect.slot] = replace(self.there[effect.slot], note=note.text())
+        return Tried(note=note)
+
+    def begin_try(self, effect: Bootstrap) -> None:
+        jobs = self.jobs.setdefault((effect.slot, effect.generation), {})
+        if effect.step is None or effect.note.key in jobs:
+            return
+        assert None not in jobs.values(), f"{effect.note.key} begins beside {jobs}"
+        ended = [tuple(map(int, key.split("-"))) for key in jobs]
+        assert all(tuple(map(int, effect.note.key.split("-"))) > each for each in ended)
+        there = self.there[effect.slot]
+        self.there[effect.slot] = replace(there, note=effect.note.text())
+        jobs[effect.note.key] = None
+
+    def vanish(self, name: str) -> None:
+        """With all that it held."""
+        self.there.pop(name, None)
+        self.jobs = {key: jobs for key, jobs in self.jobs.items() if key[0] != name}
+
+    def interrupt(self, name: str) -> None:
+        """What runs in an instance that stops, ends without a word."""
+        for (slot, _), jobs in self.jobs.items():
+            for key in jobs if slot == name else ():
+                jobs[key] = -1 if jobs[key] is None else jobs[key]
 
     def die(self) -> None:
         name = self.luck.choice(SLOTS[:3])
         there = self.there.get(name)
         if there is not None and there.labels is not None:
+            self.interrupt(name)
             self.there[name] = replace(there, state="stopped", addresses=())
             if self.luck.random() < 0.7:
                 self.core.on_change(self.now_ms, Change(name=name))
@@ -189,18 +271,23 @@ class World:
             labels = self.luck.choice((None, copied, elsewhere))
             self.there[name] = Instance(name=name, labels=labels, state="running")
         elif fate < 0.3:
-            self.there.pop(name, None)
+            self.vanish(name)
 
     # The server.
 
     def change_mind(self) -> None:
         slot = self.luck.choice(SLOTS[:3])
         self.revision += 1
-        if slot in self.wanted and self.luck.random() < 0.5:
+        if slot in self.wanted and self.luck.random() < 0.3:
             del self.wanted[slot]
         else:
             hold = self.luck.random() < 0.2
-            self.wanted[slot] = wish(slot, generation=self.revision, hold=hold)
+            before = self.wanted.get(slot)
+            is_made_anew = before is None or self.luck.random() < 0.3
+            generation = self.revision if before is None or is_made_anew else before.generation
+            self.wanted[slot] = wish(
+                slot, generation=generation, round_wanted=self.revision, hold=hold
+            )
         self.history[self.revision] = dict(self.wanted)
 
     def answer(self) -> None:
@@ -272,12 +359,23 @@ class World:
         if self.luck.random() < 0.2:
             self.core = self.new_core(self.core.checkpoint())
             for effect in self.in_hand.values():
-                if not isinstance(effect, OpenStream) and self.luck.random() < 0.5:
+                if isinstance(effect, OpenStream) or self.luck.random() < 0.5:
+                    continue
+                if isinstance(effect, Bootstrap):
+                    self.begin_late(effect)
+                else:
                     self.late.append(effect)
             self.in_hand.clear()
             self.asked.clear()
             self.is_directed = False
             self.believed, self.heard = set(), {}
+
+    def begin_late(self, effect: Bootstrap) -> None:
+        """The agent was killed when it had just begun the try, which goes on."""
+        there = self.there.get(effect.slot)
+        labels = there.labels if there is not None and there.state == "running" else None
+        if labels is not None and labels.generation == effect.generation:
+            self.begin_try(effect)
 
     def wait(self) -> None:
         self.now_ms = max(self.now_ms + 1, self.core.wake_ms(self.now_ms))
@@ -313,7 +411,17 @@ class World:
             for name, w in self.wanted.items()
             if self.there.get(name) is None or self.there[name].labels is not None
         }
-        return running == free and ours == set(free)
+        return running == free and ours == set(free) and all(map(self.is_set_up, free))
+
+    def is_set_up(self, name: str) -> bool:
+        """Whether the wanted round has ended, and the server is told so."""
+        told = [h for h in self.core.holding(self.now_ms) if h.slot == name]
+        wanted = self.wanted[name]
+        return any(
+            (h.generation, h.round) == (wanted.generation, wanted.round)
+            and h.bootstrap in (("done", "failed") if wanted.spec.get("bootstrap") else ("",))
+            for h in told
+        )
 
 
 def hand_made(name: str) -> Instance:
@@ -321,9 +429,12 @@ def hand_made(name: str) -> Instance:
     return Instance(name=name, labels=None, state="running")
 
 
-def wish(slot: str, *, generation: int, hold: bool = False) -> Assignment:
-    """An assignment of a busybox."""
-    return Assignment(slot=slot, generation=generation, digest="d", spec=SPEC, hold=hold)
+def wish(slot: str, *, generation: int, round_wanted: int = 0, hold: bool = False) -> Assignment:
+    """An assignment of a busybox; two of three slots are bootstrapped."""
+    spec = SPEC if slot == SLOTS[0] else {**SPEC, "bootstrap": STEPS}
+    return Assignment(
+        slot=slot, generation=generation, digest="d", round=round_wanted, spec=spec, hold=hold
+    )
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -332,6 +443,18 @@ def test_promises_hold_after_every_event_and_it_settles(seed: int) -> None:
     world.pump()
 
     for _ in range(400):
+        world.step()
+    world.settle()
+
+    assert world.is_settled()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_rounds_of_bootstrap_run_once_and_one_after_another(seed: int) -> None:
+    world = World(seed, pace=8)
+    world.pump()
+
+    for _ in range(600):
         world.step()
     world.settle()
 

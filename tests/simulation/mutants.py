@@ -131,4 +131,34 @@ MUTANTS = (
         old="may_act=conversation.directed and self._daemons.of(slot.name).is_complete,",
         new="may_act=self._daemons.of(slot.name).is_complete,",
     ),
+    Mutant(
+        name="a_round_takes_the_tries_of_an_earlier_one_for_its_own",
+        file="agent/notes.py",
+        old='return f"{self.round}-{self.step}-{self.attempt}"',
+        new='return f"1-{self.step}-{self.attempt}"',
+    ),
+    Mutant(
+        name="a_new_round_begins_while_the_old_one_may_still_run",
+        file="agent/bootstrapping.py",
+        old="        return note, None, 0  # another round is wanted, but this one may still run\n",
+        new="        pass\n",
+    ),
+    Mutant(
+        name="the_next_step_of_a_bootstrap_follows_a_failed_one",
+        file="agent/notes.py",
+        old='if end.how == "ended" and end.exit_code == 0:',
+        new='if end.how == "ended":',
+    ),
+    Mutant(
+        name="the_end_of_an_older_round_is_taken_for_that_of_the_newest",
+        file="control/reports.py",
+        old='    state = held.bootstrap if held.round == container.round else ""\n',
+        new="    state = held.bootstrap\n",
+    ),
+    Mutant(
+        name="a_try_that_was_interrupted_does_not_count",
+        file="agent/notes.py",
+        old="        attempt=note.attempt + 1,\n",
+        new="        attempt=note.attempt + (end.how != 'interrupted'),\n",
+    ),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from pathfinder.agent.effects import (
+    Bootstrap,
     Call,
     Create,
     Effect,
@@ -33,7 +34,7 @@ class Room:
         self._makes = makes
         self._removals = removals
         for effect in in_hand:
-            self._calls -= not isinstance(effect, OpenStream)
+            self._calls -= not isinstance(effect, (OpenStream, Bootstrap))
             self._makes -= isinstance(effect, (Create, Start))
             self._removals -= isinstance(effect, (Stop, Remove))
 

@@ -6,7 +6,9 @@ it what happened (`on_...`), then takes `effects`, then `request`, then waits un
 next event. Each effect comes back through `on_finished` exactly once.
 
 Promises, which the property test checks
-- Never two calls in hand for one slot; never more than `calls_max` calls in hand.
+- Never two calls in hand for one slot; never more than `calls_max` calls in hand. Tries of a
+  bootstrap are counted apart: never two of one slot, never more than `bootstraps_max`.
+- A round of bootstrap that has ended is not run again, and no try is made twice.
 - What does not carry our labels, or another cluster's, is never started, stopped or removed.
 - Nothing is made, started, stopped or removed before the first valid answer of this life, before
   its daemon has answered a full list, or under a `hold`; nothing is stopped or removed before the
@@ -21,10 +23,12 @@ from heapq import heappop, heappush
 from typing import Final
 
 from pathfinder.agent import slots
+from pathfinder.agent.bootstrapping import Bootstraps, round_awaited
 from pathfinder.agent.calls import Room, call_for
 from pathfinder.agent.conversation import Checkpoint, Conversation
 from pathfinder.agent.daemons import ONE_FOR_ALL, Daemon, Daemons
 from pathfinder.agent.effects import (
+    Bootstrap,
     Call,
     Create,
     Done,
@@ -37,6 +41,7 @@ from pathfinder.agent.effects import (
     Result,
     Start,
     Stop,
+    Tried,
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
@@ -73,6 +78,7 @@ class CoreSettings:
     calls_max: int = 8
     makes_max: int = 6
     removals_max: int = 4
+    bootstraps_max: int = 5
     streams_max: int = 32
     stop_grace_s: float = 10.0
     relist_ms: int = 60_000
@@ -109,6 +115,7 @@ class AgentCore:
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
+        self._bootstraps = Bootstraps(self._slots, self._permit, most=self.settings.bootstraps_max)
         self._reporting = Reporting(
             self._slots, self._permit, news_gap_ms=self.settings.news_gap_ms
         )
@@ -148,6 +155,9 @@ class AgentCore:
             case ListAll():
                 self._on_list_finished(now_ms, self._daemons.named(effect.daemon), result)
                 return
+            case Bootstrap():
+                self._on_tried(now_ms, effect, result)
+                return
             case _:
                 slot = self._slots[effect.slot]
         assert slot.in_hand is not None, effect
@@ -161,7 +171,7 @@ class AgentCore:
                 self._on_observed(now_ms, slot, result.instance)
             case Done():
                 slots.done(slot, effect, now_ms, self._settled_ms())
-            case Listed():
+            case Listed() | Tried():
                 raise AssertionError(effect)
         self._touch(slot)
 
@@ -226,6 +236,9 @@ class AgentCore:
             if slot is not None and self._daemons.of(name).is_complete:
                 self._decide(now_ms, slot, room, out, blocked)
         self._ready = {**blocked, **self._ready}
+        for effect in self._bootstraps.due(now_ms, self._next_id):
+            self._reporting.mark(effect.slot)
+            out.append(self._take(effect))
         return out
 
     def request(self, now_ms: int) -> Exchange | None:
@@ -254,6 +267,8 @@ class AgentCore:
             moments += [each.list_ms for each in lists if each.list_ms is not None]
         if self._timers and self._daemons.is_any_complete:
             moments.append(self._timers[0][0])
+        if (bootstrap_ms := self._bootstraps.wake_ms()) is not None and self._daemons.is_any_complete:
+            moments.append(bootstrap_ms)
         send_ms = self.conversation.send_ms(self._reporting.news_ms)
         if send_ms is not None:
             moments.append(send_ms)
@@ -281,10 +296,11 @@ class AgentCore:
         """The names of our running containers, sorted: what is measured."""
         return tuple(sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None))
 
-    def is_held(self, name: str) -> bool:
-        """Whether the name is a container of ours that is here."""
+    def round_awaited(self, name: str) -> int:
+        """The round of bootstrap that our container has not ended yet; 0: none, -1: not here."""
         found = (self._slots.get(each) for each, _ in self._daemons.names(name))
-        return any(slot is not None and slot.presence == "ours" for slot in found)
+        ours = [slot for slot in found if slot is not None and slot.presence == "ours"]
+        return max((round_awaited(slot) for slot in ours), default=-1)
 
     def checks(self) -> tuple[Check, ...]:
         """What runs as it is wanted and shall be checked."""
@@ -375,6 +391,14 @@ class AgentCore:
             slot.has_stop_failed = True
         slots.back_off(slot, now_ms)
 
+    def _on_tried(self, now_ms: int, effect: Bootstrap, result: Result) -> None:
+        slot = self._slots[effect.slot]
+        slot.touched = self._event
+        self._bootstraps.finished(now_ms, slot, effect, result)
+        if isinstance(result, Failed) and result.code == "runtime_down":
+            self.on_runtime_down(now_ms, result.message, self._daemons.of(effect.slot).name)
+        self._touch(slot)
+
     # Decisions.
 
     def _decide(
@@ -457,6 +481,7 @@ class AgentCore:
     def _touch(self, slot: Slot) -> None:
         for name, _ in self._daemons.names(plain_name(slot.name)):
             self._ready[name] = None
+        self._bootstraps.consider(slot.name)
         self._reporting.mark(slot.name)
 
     def _touch_all(self) -> None:
@@ -491,5 +516,5 @@ class AgentCore:
         return max(self.settings.settled_ms, LOOK_SPACING_MS * len(self._slots))
 
 
-def _version(assignment: Assignment) -> tuple[int, str]:
-    return (assignment.generation, assignment.digest)
+def _version(assignment: Assignment) -> tuple[int, str, int]:
+    return (assignment.generation, assignment.digest, assignment.round)

@@ -4,9 +4,11 @@ Effects are data with an id and a `why`; `perform` carries one out and never rai
 is expected to raise: it comes back as `Failed`. Pure but for the runtime that it is handed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from pathfinder.agent.notes import Note
+from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.errors import PathfinderError
 from pathfinder.runtimes.port import Instance, Runtime, RuntimeFailure, Wish
 from pathfinder.wire.messages import StreamRequest
@@ -83,8 +85,25 @@ class OpenStream:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Make one try of one step, or follow it when it has begun before; minutes to hours.
+
+    step: None when the try belongs to a round that is not wanted any more: nothing is begun, and
+    what may still run is seen to its end.
+    """
+
+    id: int
+    slot: str
+    generation: int
+    note: Note
+    step: BootstrapStep | None = field(repr=False)  # it may hold secrets
+    step_count: int
+    why: str
+
+
 Call = Create | Start | Stop | Remove | Inspect | ListAll
-Effect = Call | OpenStream
+Effect = Call | OpenStream | Bootstrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +134,14 @@ class Failed:
     hint: str = ""
 
 
-Result = Done | Listed | Inspected | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A try has ended; `note` is what the instance's note says now."""
+
+    note: Note
+
+
+Result = Done | Listed | Inspected | Tried | Failed
 
 
 class Lister(Protocol):

@@ -9,14 +9,17 @@ from pathfinder.agent.checkpoint import CheckpointFile
 from pathfinder.agent.conversation import IN_FLIGHT_MAX, Checkpoint
 from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
+    Bootstrap,
     Create,
     Done,
     Effect,
     Failed,
     Inspect,
     ListAll,
+    Listed,
     OpenStream,
     Result,
+    Tried,
 )
 from pathfinder.agent.inbox import (
     Answered,
@@ -32,10 +35,12 @@ from pathfinder.agent.inbox import (
 )
 from pathfinder.agent.log import say
 from pathfinder.agent.membership import Membership
+from pathfinder.agent.outputs import Outputs
 from pathfinder.agent.prober import Prober
 from pathfinder.agent.server import Server
 from pathfinder.agent.streams import Streams
-from pathfinder.agent.workers import Crew, carry_out, converse
+from pathfinder.agent.trying import Bench
+from pathfinder.agent.workers import Crew, carry_out, converse, try_out
 from pathfinder.runtimes.port import Runtime
 from pathfinder.wire.messages import LEASE_MS, Exchange
 
@@ -53,6 +58,8 @@ class Outside:
     membership: Membership
     streams: Streams
     prober: Prober
+    bench: Bench
+    outputs: Outputs
 
 
 class Loop:
@@ -74,6 +81,7 @@ class Loop:
         self._now_ms = now_ms
         self._lines = Crew("line", IN_FLIGHT_MAX)
         self._calls = Crew("call", core.settings.calls_max)
+        self._tries = Crew("try", core.settings.bootstraps_max)
         self._saved: Checkpoint | None = None
         self._save_ms = 0
         self._was_lease_valid = False
@@ -106,9 +114,12 @@ class Loop:
 
     def _begin(self, now_ms: int, effect: Effect) -> None:
         if isinstance(effect, OpenStream):
-            is_held = self._core.is_held(effect.request.slot)
-            self._outside.streams.open(effect.request, is_held=is_held)
+            awaited = self._core.round_awaited(effect.request.slot)
+            self._outside.streams.open(effect.request, round_awaited=awaited)
             self._core.on_finished(now_ms, effect, Done())
+            return
+        if isinstance(effect, Bootstrap):
+            self._tries.submit(lambda: try_out(self._outside.bench, effect, self._inbox))
             return
         self._calls.submit(
             lambda: carry_out(self._outside.runtime, effect, self._inbox, self._now_ms)
@@ -133,6 +144,8 @@ class Loop:
                 core.on_unreachable(now_ms, sequence)
             case Finished(effect=effect, result=result, took_ms=took_ms):
                 _say_finished(effect, result, took_ms)
+                if isinstance(result, Listed):
+                    self._outside.outputs.sweep(one.name for one in result.instances)
                 core.on_finished(now_ms, effect, result)
             case Changed(change=change):
                 core.on_change(now_ms, change)
@@ -196,6 +209,19 @@ def _say_finished(effect: Effect, result: Result, took_ms: int) -> None:
             code=result.code,
             error=result.message,
             next=result.hint,
+        )
+    elif isinstance(result, Tried):
+        # Not what the step wrote: that may be anything, and is kept apart.
+        note = effect.note if isinstance(effect, Bootstrap) else result.note
+        say(
+            "bootstrap_tried",
+            slot=effect.slot,
+            round=note.round,
+            step=note.step,
+            attempt=note.attempt,
+            exit_code=result.note.exit_code,
+            took_ms=took_ms,
+            then=result.note.state,
         )
     elif not isinstance(effect, Inspect):
         generation = (

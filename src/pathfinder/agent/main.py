@@ -19,10 +19,12 @@ from pathfinder.agent.loop import Loop, Outside, follow_signals
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Credentials, Joining, Membership
 from pathfinder.agent.original import without_effect
+from pathfinder.agent.outputs import Outputs
 from pathfinder.agent.prober import Prober
 from pathfinder.agent.server import Server, ServerEndpoint, address_of
 from pathfinder.agent.settings import SETTINGS, VERSION, AgentSettings, help_text, read_settings
-from pathfinder.agent.streams import Streams
+from pathfinder.agent.streams import Sources, Streams
+from pathfinder.agent.trying import Bench, listening
 from pathfinder.agent.workers import STACK_BYTES, Observer, follow_changes, spawn
 from pathfinder.model.errors import Malformed, PathfinderError
 from pathfinder.runtimes.port import Runtime
@@ -30,6 +32,7 @@ from pathfinder.runtimes.several import SeveralRuntimes
 
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {"lxd": ("system",), "docker": ("application",)}
 CHECKPOINT_FILE: Final = "checkpoint.json"
+OUTPUTS: Final = "bootstraps"
 SECRET_FILE_BYTES_MAX: Final = 4096
 # One heap for all threads (0.6 MB), and memory that is free goes back to the kernel soon (0.2 MB).
 LEAN: Final = {
@@ -137,10 +140,23 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
         labels=settings.labels,
     )
     membership = Membership(server, identity, joining, facts=observer.facts, now_ms=now_ms)
-    streams = Streams(runtime, server, membership, streams_max=settings.core.streams_max)
-    prober = Prober(runtime, inbox, now_ms)
+    outputs = Outputs(os.path.join(settings.state_dir, OUTPUTS))
+    sources = Sources(runtime=runtime, outputs=outputs)
+    streams = Streams(sources, server, membership, streams_max=settings.core.streams_max)
     outside = Outside(
-        runtime=runtime, server=server, membership=membership, streams=streams, prober=prober
+        runtime=runtime,
+        server=server,
+        membership=membership,
+        streams=streams,
+        prober=Prober(runtime, inbox, now_ms),
+        bench=Bench(
+            runtime=runtime,
+            chef=settings.chef,
+            keeper=outputs.open,
+            now_ms=now_ms,
+            listener=listening,
+        ),
+        outputs=outputs,
     )
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())

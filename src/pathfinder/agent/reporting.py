@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from pathfinder.agent import slots as decisions
+from pathfinder.agent.bootstrapping import told
 from pathfinder.agent.slots import Permit, Slot
 from pathfinder.wire.messages import HOLDING_MAX, Exchange, Facts, Holding, Measurements, Session
 
@@ -81,7 +82,7 @@ class Reporting:
             if slot is None:
                 continue
             before = slot.holdings
-            slot.holdings = decisions.holdings(slot, self._permit(slot))
+            slot.holdings = _holdings(slot, self._permit(slot))
             if slot.holdings != before:
                 gap_ms = 0 if _is_urgent(before, slot.holdings) else self._news_gap_ms
                 due_ms = now_ms + gap_ms
@@ -130,6 +131,14 @@ class Reporting:
             facts=facts,
             measurements=measurements,
         )
+
+
+def _holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
+    holdings = decisions.holdings(slot, permit)
+    if slot.labels is None:
+        return holdings
+    there, *others = holdings
+    return (replace(there, **told(slot)), *others)
 
 
 def _timed(slot: Slot, now_ms: int) -> Iterable[Holding]:

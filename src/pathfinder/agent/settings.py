@@ -10,6 +10,7 @@ from typing import Final
 
 from pathfinder.agent import original
 from pathfinder.agent.core import CoreSettings
+from pathfinder.agent.programs import ChefSettings
 from pathfinder.model import names, selectors
 from pathfinder.model.definitions import resources_from
 from pathfinder.model.errors import DefinitionWrong, Malformed
@@ -55,6 +56,14 @@ SETTINGS: Final = (
             "Of these, how many may create or start containers."),
     Setting("PF_AGENT_REMOVALS_MAX", "--removals-max", "4",
             "Of these, how many may stop or remove containers."),
+    Setting("PF_AGENT_BOOTSTRAPS_MAX", "--bootstraps-max", "5", "Bootstraps that run at once."),
+    Setting("PF_AGENT_BOOTSTRAP_INSTALLER_URL", "--bootstrap-installer-url",
+            "https://www.chef.io/chef/install.sh",
+            "What installs Chef in a container that has none."),
+    Setting("PF_AGENT_BOOTSTRAP_VERSION", "--bootstrap-version", "",
+            "The version of Chef to install. Default: the installer's choice."),
+    Setting("PF_AGENT_BOOTSTRAP_FLAG_OPTIONS", "--bootstrap-flag-options", "",
+            "More arguments for chef-solo, separated by spaces."),
     Setting("PF_AGENT_STREAMS_MAX", "--streams-max", "32", "Terminals and logs open at once."),
     Setting("PF_AGENT_STOP_GRACE_S", "--stop-grace-s", "10",
             "Seconds that a container has to stop before it is killed."),
@@ -81,6 +90,7 @@ class AgentSettings:
     capacity: Resources
     measure_s: int
     core: CoreSettings
+    chef: ChefSettings
 
 
 def read_settings(
@@ -111,6 +121,11 @@ def read_settings(
         capacity=_capacity(told["--capacity"]),
         measure_s=_whole(told, "--measure-s", least=1),
         core=_core_settings(told),
+        chef=ChefSettings(
+            installer_url=told["--bootstrap-installer-url"],
+            version=told["--bootstrap-version"],
+            flags=tuple(told["--bootstrap-flag-options"].split()),
+        ),
     )
 
 
@@ -179,6 +194,7 @@ def _core_settings(told: Mapping[str, str]) -> CoreSettings:
         calls_max=calls_max,
         makes_max=min(calls_max, _whole(told, "--makes-max", least=1)),
         removals_max=min(calls_max, _whole(told, "--removals-max", least=1)),
+        bootstraps_max=_whole(told, "--bootstraps-max", least=1),
         streams_max=_whole(told, "--streams-max", least=0),
         stop_grace_s=float(_whole(told, "--stop-grace-s", least=0)),
         relist_ms=1000 * _whole(told, "--relist-s", least=1),

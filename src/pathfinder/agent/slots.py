@@ -4,11 +4,12 @@ Pure. A `Slot` is changed by the core only; `next_step` decides and changes noth
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pathfinder.agent.effects import Call, Create, Failed, Start, Stop, failed
+from pathfinder.agent.effects import Bootstrap, Call, Create, Failed, Start, Stop, failed
 from pathfinder.agent.health import Check, Verdict
+from pathfinder.agent.notes import Note, note_from
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.health import Health, health_from
 from pathfinder.runtimes.port import Instance, Labels, State
@@ -33,10 +34,11 @@ class Slot:
     labels: of what is there, or of what a create that is under way or in doubt may have made.
     retry_ms: nothing is tried before this moment. look_ms: when to inspect next; None: no need.
     reported: the sequence of the first exchange that carried this holding in the session; 0: none.
+    note: how far its bootstrap is. keeps_note: the look in hand may tell of an older one.
     """
 
     name: str
-    wanted: Assignment | None = None
+    wanted: Assignment | None = field(default=None, repr=False)  # it may hold secrets
     presence: Presence = "unlisted"
     certain: bool = False
     labels: Labels | None = None
@@ -59,6 +61,12 @@ class Slot:
     reported: int = 0
     checked: Health | None = None
     verdict: Verdict | None = None  # of the health of the run that began at its `life`
+    note: Note | None = None
+    keeps_note: bool = False
+    bootstrapping: Bootstrap | None = None  # the try in hand
+    bootstrap_failure: Failed | None = None
+    bootstrap_faults: int = 0  # of the runtime, since the last try
+    bootstrap_retry_ms: int = 0
     holdings: tuple[Holding, ...] = ()
 
     @property
@@ -83,6 +91,7 @@ class Slot:
         return (
             self.wanted is None
             and self.in_hand is None
+            and self.bootstrapping is None
             and (self.presence == "foreign" or (self.certain and self.presence == "absent"))
         )
 
@@ -159,6 +168,9 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
     ran_since_ms = slot.runs_since_ms
     labels = labels_of(instance, cluster)
     is_same = labels is not None and labels == slot.labels
+    if not is_same or (slot.bootstrapping is None and not slot.keeps_note):
+        slot.note = note_from(instance.note) if labels is not None and instance else None
+    slot.keeps_note = False
     slot.certain = True
     slot.runs_since_ms = None
     if instance is None or labels is None:
@@ -185,7 +197,7 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
     slot.certain = True
     match call:
         case Create():
-            slot.presence, slot.state = "ours", "created"
+            slot.presence, slot.state, slot.note = "ours", "created", None
         case Start():
             slot.state, slot.runs_since_ms = "running", now_ms
             slot.failure, slot.has_died = None, False
@@ -196,7 +208,7 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
         case _:
             slot.presence, slot.labels, slot.state = "absent", None, "unknown"
             slot.runs_since_ms, slot.look_ms, slot.addresses = None, None, ()
-            slot.has_stop_failed = False
+            slot.has_stop_failed, slot.note = False, None
             slot.failure, slot.attempt_count = None, 0
 
 
@@ -244,8 +256,13 @@ def back_off(slot: Slot, now_ms: int) -> None:
     """One more failed attempt: pause longer. Deterministic, and different for each slot."""
     slot.attempt_count += 1
     pause_ms = min(BACK_OFF_MS_MAX, BACK_OFF_MS_MIN << min(slot.attempt_count - 1, 10))
-    spread_ms = zlib.crc32(f"{slot.name}/{slot.attempt_count}".encode()) % (pause_ms // 2)
-    slot.retry_ms = now_ms + min(BACK_OFF_MS_MAX, pause_ms + spread_ms)
+    slot.retry_ms = now_ms + spread(slot.name, slot.attempt_count, pause_ms)
+
+
+def spread(name: str, attempt: int, pause_ms: int) -> int:
+    """The pause and up to half of it more, so that many do not come back at once."""
+    spread_ms = zlib.crc32(f"{name}/{attempt}".encode()) % (pause_ms // 2)
+    return min(BACK_OFF_MS_MAX, pause_ms + spread_ms)
 
 
 def forgive(slot: Slot) -> None:
@@ -253,6 +270,7 @@ def forgive(slot: Slot) -> None:
     slot.failure, slot.attempt_count, slot.retry_ms = None, 0, 0
     slot.ended = ""
     slot.has_stop_failed = slot.has_died = False
+    slot.bootstrap_failure, slot.bootstrap_faults, slot.bootstrap_retry_ms = None, 0, 0
 
 
 def schedule_look(slot: Slot, now_ms: int, settled_ms: int) -> None:
@@ -262,14 +280,14 @@ def schedule_look(slot: Slot, now_ms: int, settled_ms: int) -> None:
     """
     if slot.presence != "ours" or slot.state in ("created", "stopped"):
         slot.look_ms, slot.look_gap_ms = None, LOOK_MS_MIN
-    elif slot.state in ("running", "frozen") and not _lacks_address(slot):
+    elif slot.state in ("running", "frozen") and not lacks_address(slot):
         slot.look_ms, slot.look_gap_ms = now_ms + settled_ms, LOOK_MS_MIN
     else:
         slot.look_ms = now_ms + slot.look_gap_ms
         slot.look_gap_ms = min(LOOK_MS_MAX, slot.look_gap_ms * 2)
 
 
-def _lacks_address(slot: Slot) -> bool:
+def lacks_address(slot: Slot) -> bool:
     """IPv6 alone often comes first; people wait for the other."""
     if slot.wanted is not None and slot.wanted.spec.get("network") == "none":
         return False

@@ -8,11 +8,13 @@ makes the other side wait: nothing is kept in between.
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pathfinder.agent.log import say
 from pathfinder.agent.membership import Membership
+from pathfinder.agent.outputs import Outputs, has_ended
 from pathfinder.agent.server import Server, ServerFailure
 from pathfinder.agent.workers import spawn
 from pathfinder.runtimes.port import Runtime, RuntimeFailure, Session, Terminal
@@ -30,34 +32,45 @@ COMMAND_MAX: Final = 128
 SIZE_MAX: Final = 1_000
 
 
+ReadLog = Callable[[], tuple[bytes, bool]]  # (all that is kept, whether nothing more will come)
+
+
 class StreamWrong(Exception):
     """The request or a message on the stream makes no sense."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where streams come from: the daemon, and what bootstraps have written."""
+
+    runtime: Runtime
+    outputs: Outputs
 
 
 class Streams:
     """Open streams, at most `streams_max`; each has threads of its own."""
 
     def __init__(
-        self, runtime: Runtime, server: Server, membership: Membership, *, streams_max: int
+        self, sources: Sources, server: Server, membership: Membership, *, streams_max: int
     ) -> None:
-        self._runtime = runtime
+        self._sources = sources
         self._server = server
         self._membership = membership
         self._places = threading.BoundedSemaphore(max(1, streams_max))
 
-    def open(self, request: StreamRequest, *, is_held: bool) -> None:
-        """Serve the stream on a thread of its own; what is not ours is refused on it."""
+    def open(self, request: StreamRequest, *, round_awaited: int) -> None:
+        """Serve the stream on a thread of its own; what is not here (-1) is refused on it."""
         if not self._places.acquire(blocking=False):
             say("stream_refused", slot=request.slot, error="too many streams are open")
             return
-        spawn(f"stream-{request.slot}", lambda: self._serve(request, is_held=is_held))
+        spawn(f"stream-{request.slot}", lambda: self._serve(request, round_awaited=round_awaited))
 
-    def _serve(self, request: StreamRequest, *, is_held: bool) -> None:
+    def _serve(self, request: StreamRequest, *, round_awaited: int) -> None:
         try:
             say("stream_opened", slot=request.slot, what=request.what)
             connection = self._server.open_stream(self._membership.identity, request.stream_id)
             try:
-                bridge(self._runtime, connection, request, is_held=is_held)
+                bridge(self._sources, connection, request, round_awaited=round_awaited)
             finally:
                 connection.close()
         except (ServerFailure, OSError) as error:
@@ -67,17 +80,21 @@ class Streams:
 
 
 def bridge(
-    runtime: Runtime, connection: WebSocket, request: StreamRequest, *, is_held: bool
+    sources: Sources, connection: WebSocket, request: StreamRequest, *, round_awaited: int
 ) -> None:
     """Serve one stream to its end; OSError when the connection breaks."""
     try:
-        if not is_held:
+        if round_awaited < 0:
             raise StreamWrong(f"{request.slot} is not one of this node's containers")
         if request.what == "exec":
             terminal = _terminal(request.arguments)
-            _run_command(connection, runtime.open_session(request.slot, terminal))
+            _run_command(connection, sources.runtime.open_session(request.slot, terminal))
+        elif request.what == "logs" and request.arguments.get("bootstrap") is True:
+            log = _bootstrap_log(sources.outputs, request, round_awaited)
+            _send_log(connection, request, log)
         elif request.what == "logs":
-            _send_log(runtime, connection, request)
+            console = sources.runtime.console_log
+            _send_log(connection, request, lambda: (console(request.slot), False))
         else:
             raise StreamWrong(f"this agent has no stream {request.what!r}")
     except RuntimeFailure as failure:
@@ -132,16 +149,34 @@ def _take_input(session: Session, message: Message) -> None:
         session.write(message.data[1:])
 
 
-def _send_log(runtime: Runtime, connection: WebSocket, request: StreamRequest) -> None:
-    content = runtime.console_log(request.slot)
+def _send_log(connection: WebSocket, request: StreamRequest, read: ReadLog) -> None:
+    content, is_over = read()
     _send_output(connection, last_lines(content, request.arguments.get("tail")))
-    while request.arguments.get("follow") is True:
+    while request.arguments.get("follow") is True and not is_over:
         heard = connection.receive(FOLLOW_S)
         if heard is not None and any(isinstance(message, Closed) for message in heard):
             return
-        before, content = content, runtime.console_log(request.slot)
+        before = content
+        content, is_over = read()
         _send_output(connection, appended(before, content))
     _tell(connection, {"exit": 0})
+
+
+def _bootstrap_log(outputs: Outputs, request: StreamRequest, round_awaited: int) -> ReadLog:
+    """Reads what bootstraps of the container have written, until the awaited round has ended."""
+    slot = request.slot
+    kept = (outputs.stamp(slot), outputs.read(slot))
+    if not kept[1] and not (round_awaited and request.arguments.get("follow") is True):
+        raise StreamWrong(f"{slot} has not been bootstrapped on this node")
+
+    def read() -> tuple[bytes, bool]:
+        nonlocal kept
+        stamp = outputs.stamp(slot)
+        if stamp != kept[0]:
+            kept = (stamp, outputs.read(slot))
+        return kept[1], not round_awaited or has_ended(kept[1], round_awaited)
+
+    return read
 
 
 def last_lines(content: bytes, count: object) -> bytes:

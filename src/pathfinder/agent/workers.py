@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from pathfinder.agent import facts as node
-from pathfinder.agent.effects import Call, ListAll, perform
+from pathfinder.agent.effects import Bootstrap, Call, ListAll, perform
 from pathfinder.agent.inbox import (
     Answered,
     Finished,
@@ -22,6 +22,7 @@ from pathfinder.agent.log import say
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Membership
 from pathfinder.agent.server import Server, ServerFailure, ServerRefused
+from pathfinder.agent.trying import Bench, attempt
 from pathfinder.runtimes.port import Change, Runtime, RuntimeFacts, RuntimeFailure
 from pathfinder.runtimes.several import SeveralRuntimes
 from pathfinder.wire.messages import Exchange, Facts
@@ -97,6 +98,19 @@ def carry_out(runtime: Runtime, call: Call, inbox: Inbox, now_ms: Clock) -> None
         lister = runtime.members[call.daemon]
     result = perform(runtime, call, lister)
     inbox.put(Finished(effect=call, result=result, took_ms=now_ms() - began_ms))
+
+
+def try_out(bench: Bench, effect: Bootstrap, inbox: Inbox) -> None:
+    """Make one try of a bootstrap to its end, and bring its result to the inbox."""
+    began_ms = bench.now_ms()
+    trying = attempt(bench, effect)
+    while True:
+        try:
+            next(trying)
+        except StopIteration as stop:
+            took_ms = bench.now_ms() - began_ms
+            inbox.put(Finished(effect=effect, result=stop.value, took_ms=took_ms))
+            return
 
 
 class Changing(Protocol):

@@ -56,7 +56,7 @@ def _numbered(tx: Transaction, thing: T) -> T:
     return replace(
         thing,
         generation=generation(tx),
-        round=tx.revision,
+        round=generation(tx),
         assigned=tx.revision if thing.node else 0,
         leaving=leaving,
     )

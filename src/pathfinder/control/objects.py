@@ -151,7 +151,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     At most one generation is current (`node`, `phase`); earlier ones are in `leaving`. `wanted`
     False: it goes when its last copy has gone.
 
-    `round`: the revision at which its present bootstrap was asked for; 0: it is held back, since
+    `round`: of its present bootstrap, numbered as generations are; 0: it is held back, since
     `held_ms`, until addresses that its steps need are known. `bootstrap_tries` and
     `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
     `ended`: how its program ended when it last did. `address`: the last one known of this

@@ -104,7 +104,7 @@ def arrived(tx: Transaction, container: Container, node: Node) -> Container:
         assigned=tx.revision,
         leaving=_without_arriving(container),
         phase=Phase.PROVISIONED,
-        round=tx.revision,
+        round=generation(tx),
         ready=False,
         why=why,
         hint="",

@@ -9,7 +9,14 @@ from pathfinder.control.life import Life, NodeLife
 from pathfinder.control.objects import Container, Copy, Node, Orphan
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import copy_of, finish_or_put, let_abandoned_go, move
+from pathfinder.control.workloads import (
+    MOVING,
+    copy_of,
+    finish_or_put,
+    let_abandoned_go,
+    move,
+    rebootstrap,
+)
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import BootstrapState, Exchange, Holding
 
@@ -195,6 +202,10 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
             tx.happened("unready", container, why=why)
             _become(tx, container, ready=False, addresses=(), why=why)
         return
+    if held.round > container.round and container.spec.bootstrap and container.phase not in MOVING:
+        # Rounds only grow. A restored state asks for an older one; what it asks for comes anew.
+        why = "its node has run a bootstrap that the restored state does not know"
+        container = rebootstrap(tx, container, container.spec, why=why)
     if held.phase == "running":
         _running(tx, container, held)
     elif held.phase == "failed":

@@ -251,7 +251,7 @@ def create(
             spec=spec,
             digest=spec.digest(),
             bootstrap_digest=spec.bootstrap_digest(),
-            round=tx.revision,
+            round=generation(tx),
             labels=labels,
             deployment=name if ordinal else "",
             ordinal=ordinal,
@@ -327,7 +327,7 @@ def begin_anew(
         digest=spec.digest(),
         bootstrap_digest=spec.bootstrap_digest(),
         labels=old.labels if labels is None else dict(labels),
-        round=0 if is_held else tx.revision,
+        round=0 if is_held else generation(tx),
     )
     tx.happened("replacing", new, node=old.node, why=why)
     finish_or_put(tx, new)
@@ -370,7 +370,7 @@ def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: st
         old,
         spec=spec_with(old.spec, bootstrap=spec.bootstrap),
         bootstrap_digest=spec.bootstrap_digest(),
-        round=tx.revision,
+        round=generation(tx),
         held_ms=0,
         phase=min(old.phase, Phase.PROVISIONED),
         assigned=tx.revision if old.node else 0,
@@ -396,7 +396,7 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         released,
         generation=generation(tx),
         phase=Phase.PENDING,
-        round=tx.revision,
+        round=generation(tx),
         held_ms=0,
         taken_digest="",
         address="",

@@ -14,6 +14,7 @@ End = Literal["", "ended", "limit", "interrupted"]
 CODE_OF: Final = {"ended": 0, "limit": 0, "interrupted": 11, "": 10}
 ABSENT: Final = 12
 BUSY: Final = 13
+NO_SCRIPT: Final = 127
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,14 +24,20 @@ class ScriptedJob:
     key: str
     output: bytes = b""
     end: End = ""
+    exit_code: int = -1
 
 
 @dataclass(slots=True)
 class ScriptedJobs:
-    """All that one instance has ever begun, in order. `files` are the instance's."""
+    """All that one instance has ever begun, in order. `files` are the instance's.
+
+    timed: keys whose end somebody has planned. refused: those that were to begin beside another.
+    """
 
     files: MutableMapping[str, bytes]
     begun: list[ScriptedJob] = field(default_factory=list)
+    timed: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
 
     def running(self) -> ScriptedJob | None:
         """The one that runs."""
@@ -46,14 +53,15 @@ class ScriptedJobs:
         """The job ends by itself, if it still runs."""
         job = self._get(key)
         if job is not None and not job.end:
-            job.end = end
+            job.end, job.exit_code = end, exit_code
             why = " limit" if end == "limit" else " "
             code = LIMIT_CODE if end == "limit" else exit_code
             self.files[f"{JOBS_PATH}/{key}/ended"] = f"{code}{why}\n".encode()
 
     def ask(self, command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[bytes, int]:
         """(what the script prints, its exit code)."""
-        assert RUNNER_PATH in self.files, "the script has been written before"
+        if RUNNER_PATH not in self.files:
+            return b"", NO_SCRIPT
         verb, key = command[2], command[3]
         job = self._get(key)
         if verb == "begin":
@@ -68,6 +76,7 @@ class ScriptedJobs:
     def _begin(self, key: str, environment: Mapping[str, str]) -> int:
         job, other = self._get(key), self.running()
         if other is not None and other.key != key:
+            self.refused.append(key)
             return BUSY
         if job is None:
             assert f"{JOBS_PATH}/{key}/run" in self.files, "its program has been written before"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
@@ -12,6 +13,7 @@ from pathfinder.control.settling import change_of, is_ready
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
 from pathfinder.runtimes.port import Instance
+from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.scheduler.place import Placement, place
 
 
@@ -147,6 +149,43 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
             )
 
 
+def check_jobs(where: str, jobs: ScriptedJobs) -> None:
+    """One after another, each once; a step again only after it failed; nothing after the end."""
+    if jobs.refused:
+        raise Broken(f"bootstrap: {jobs.refused} on {where} were to begin beside {jobs.begun}")
+    for before, after in pairwise(jobs.begun):
+        old, new = _numbers(before.key), _numbers(after.key)
+        if not before.end:
+            raise Broken(f"bootstrap: {after} began on {where} while {before} ran")
+        is_next_round = new[0] > old[0] and new[1:] == (1, 1)
+        is_next_step = new == (old[0], old[1] + 1, 1) and before.exit_code == 0
+        is_next_try = new == (old[0], old[1], old[2] + 1) and before.exit_code != 0
+        if not (is_next_round or is_next_step or is_next_try):
+            raise Broken(f"bootstrap: {after} began on {where} after {before}")
+
+
+def check_bootstraps(state: State, node: str, jobs: Mapping[str, ScriptedJobs | None]) -> None:
+    """After the faults: the wanted round of every container has ended, as its node says."""
+    for container in state.all(Container):
+        steps = container.spec.bootstrap
+        if container.node != node or not steps:
+            continue
+        found = jobs.get(container.name)
+        last = found.begun[-1] if found is not None and found.begun else None
+        if last is None or _numbers(last.key)[0] != container.round:
+            raise Broken(f"settled: {container.key} has not run round {container.round}: {last}")
+        _, step, attempt = _numbers(last.key)
+        is_done = step == len(steps) and last.exit_code == 0
+        has_failed = attempt == steps[step - 1].tries and last.exit_code != 0
+        expected = Phase.BOOTSTRAPPED if is_done else Phase.BOOTSTRAP_ERROR
+        if not (is_done or has_failed) or container.phase != expected:
+            raise Broken(f"settled: {container.key} is {container.phase.name} after {last}")
+
+
+def _numbers(key: str) -> tuple[int, ...]:
+    return tuple(map(int, key.split("-")))
+
+
 def check_settled(
     state: State, held: Held, foreign: Iterable[str], wants: Mapping[str, dict[str, object] | None]
 ) -> None:
@@ -158,7 +197,9 @@ def check_settled(
             raise Broken(f"settled: {container.key} is still on its way out: {container}")
         if container.node:
             expected.add((container.node, container.name, container.generation))
-            if container.phase != Phase.BOOTSTRAPPED or not container.ready:
+            is_ready = container.phase == Phase.BOOTSTRAPPED and container.ready
+            # One whose tries have all failed waits for a person.
+            if not is_ready and container.phase != Phase.BOOTSTRAP_ERROR:
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
+    Bootstrap,
     Call,
     Create,
     Effect,
@@ -19,15 +20,36 @@ from pathfinder.agent.effects import (
     Result,
     perform,
 )
+from pathfinder.agent.notes import Note
+from pathfinder.agent.programs import ChefSettings
+from pathfinder.agent.trying import Bench, attempt
+from pathfinder.runtimes.jobs import Listener
 from pathfinder.runtimes.port import Change
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.simulation.faults import Faults
+from pathfinder.simulation.slips import Slipping
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.wire.messages import Exchange, Facts, Reply
 
 CALL_MS = (5, 400)
 TIMEOUT_MS = 8_000
 CHECKPOINT_MS = 3_000
+
+
+class Forgetful:
+    """Keeps no output of a bootstrap: nobody reads it here."""
+
+    offset = 0
+
+    def take(self, data: bytes) -> None:
+        """Forget it."""
+
+    def last_line(self) -> str:
+        """Nothing."""
+        return ""
+
+    def end_round(self, note: Note) -> None:
+        """Forget it."""
 
 
 @dataclass(slots=True)
@@ -41,6 +63,7 @@ class Node:
     facts: Facts
     send: Callable[["Node", Exchange, Callable[[Reply], None]], None]
     on_runtime: Callable[["Node", Call], Callable[[], None]]
+    on_job: Callable[["Node", str], None]
     rate: float = 1.0
     offset_ms: int = 0
     core: AgentCore | None = None
@@ -137,6 +160,9 @@ class Node:
     def _begin(self, effect: Effect) -> None:
         if isinstance(effect, OpenStream):
             return
+        if isinstance(effect, Bootstrap):
+            self._try_out(effect)
+            return
         luck = self.timeline.luck
         life, daemon_life = self.life, self.daemon_life
         call: Call = effect
@@ -154,6 +180,37 @@ class Node:
             self.timeline.after(luck.randint(1, 30), lambda: deliver(result))
 
         self.timeline.after(luck.randint(*CALL_MS), happen)
+
+    def _try_out(self, effect: Bootstrap) -> None:
+        """The production code of one try, a step at a time; its process dies with the agent."""
+        luck = self.timeline.luck
+        bench = Bench(
+            runtime=Slipping(self.runtime, luck, lambda: self.faults.slip / 8 * self.hurt),
+            chef=ChefSettings(),
+            keeper=lambda *_: Forgetful(),
+            now_ms=self.local_ms,
+            listener=lambda keeper: Listener(take=keeper.take),
+        )
+        trying = attempt(bench, effect)
+
+        def deliver(result: Result) -> None:
+            assert self.core is not None
+            self.core.on_finished(self.local_ms(), effect, result)
+            self.drive()
+
+        def step() -> None:
+            self.runtime.is_down = not self.daemon_up
+            try:
+                next(trying)
+            except StopIteration as stop:
+                deliver(stop.value)
+                return
+            finally:
+                self.runtime.is_down = False
+                self.on_job(self, effect.slot)
+            self.timeline.after(luck.randint(50, 400), self._in_life(step))
+
+        self.timeline.after(luck.randint(*CALL_MS), self._in_life(step))
 
     def _perform(self, call: Call, *, interrupted: bool) -> Result:
         luck = self.timeline.luck

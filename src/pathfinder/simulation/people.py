@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pathfinder.control.access import SYSTEM
-from pathfinder.control.commands import Command, Delete, Put, Request, Reschedule, Scale
+from pathfinder.control.commands import (
+    Command,
+    Delete,
+    Put,
+    Rebootstrap,
+    Request,
+    Reschedule,
+    Scale,
+)
 from pathfinder.model.errors import PathfinderError
 from pathfinder.simulation.timeline import Timeline
 
@@ -42,6 +50,8 @@ class Person:
             self._scale()
         elif luck.random() < 0.5:
             self._reschedule()
+        elif luck.random() < 0.5 and self.wants["spec"].get("bootstrap"):
+            self._rebootstrap()
         else:
             command = Delete(
                 kind="deployment" if self.is_deployment else "container",
@@ -65,6 +75,11 @@ class Person:
         }
         if luck.random() < 0.2:
             spec["constraints"] = [luck.choice(("rack = r1", "rack != r1"))]
+        if luck.random() < 0.4:
+            spec["bootstrap"] = [
+                {"type": "shell", "script": luck.choice(("a", "b")), "tries": luck.randint(1, 3)}
+                for _ in range(luck.randint(1, 2))
+            ]
         document: dict[str, Any] = {
             "kind": "Container",
             "cluster": "c",
@@ -90,6 +105,10 @@ class Person:
     def _reschedule(self) -> None:
         name = f"{self.name}-01" if self.is_deployment else self.name
         self._ask(Reschedule(cluster="c", name=name), self.wants)
+
+    def _rebootstrap(self) -> None:
+        name = f"{self.name}-01" if self.is_deployment else self.name
+        self._ask(Rebootstrap(cluster="c", name=name), self.wants)
 
     def _ask(self, command: Command, wants: dict[str, Any] | None) -> None:
         self.busy = True

@@ -94,6 +94,7 @@ class World:
             ),
             send=self._send,
             on_runtime=self._on_runtime,
+            on_job=self._on_job,
             rate=luck.uniform(0.98, 1.02),
             offset_ms=luck.randrange(1_000_000),
         )
@@ -290,6 +291,23 @@ class World:
         checks.check_call(state, node.name, call, before)
         return self._check_ground
 
+    def _on_job(self, node: Node, slot: str) -> None:
+        """A node has done something about a bootstrap: what has begun takes a while and ends."""
+        jobs = node.runtime.jobs(slot)
+        if jobs is None:
+            return
+        spec = node.runtime.spec(slot)
+        checks.check_jobs(f"{node.name}/{slot}", jobs)
+        job = jobs.running()
+        if job is None or job.key in jobs.timed or spec is None:
+            return
+        jobs.timed.add(job.key)
+        luck, is_calm = self.timeline.luck, self.timeline.now_ms >= TROUBLED_MS
+        exit_code = 0 if is_calm or luck.random() < 0.7 else 1
+        self.reached["job_failed" if exit_code else "job_done"] += 1
+        key = job.key
+        self.timeline.after(luck.randint(20, 1_500), lambda: jobs.finish(key, exit_code))
+
     def _check_ground(self) -> None:
         if self.server.controller is not None:
             self.known = self.server.controller.state
@@ -320,6 +338,10 @@ class World:
             raise checks.Broken(f"settled: orphans {orphans} without a restore")
         for node_name, instances in held.items():
             held[node_name] = [each for each in instances if each.name not in orphans]
+        if not self.server.restored:
+            for node in self.nodes:
+                jobs = {each.name: node.runtime.jobs(each.name) for each in held[node.name]}
+                checks.check_bootstraps(controller.state, node.name, jobs)
         checks.check_settled(
             controller.state, held, [f"theirs-{node.name}" for node in self.nodes], wants
         )

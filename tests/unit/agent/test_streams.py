@@ -4,11 +4,15 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pathfinder.agent.streams import appended, bridge, last_lines
+from pathfinder.agent.notes import Note
+from pathfinder.agent.outputs import Outputs
+from pathfinder.agent.streams import Sources, appended, bridge, last_lines
+from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.runtimes.port import Labels, Wish
 from pathfinder.runtimes.scripted import ScriptedRuntime
@@ -47,14 +51,16 @@ def converse(
     what: str,
     arguments: Mapping[str, Any],
     *says: Message,
-    is_held: bool = True,
+    round_awaited: int = 0,
+    outputs: Outputs | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """(output, last control message) of one stream on which `says` is said."""
     node, server = ends
+    sources = Sources(runtime=runtime, outputs=outputs or Outputs("/nonexistent"))
     request = StreamRequest(stream_id="s1", slot="web-01", what=what, arguments=arguments)
 
     def serve() -> None:
-        bridge(runtime, node, request, is_held=is_held)
+        bridge(sources, node, request, round_awaited=round_awaited)
         node.close()
 
     thread = threading.Thread(target=serve)
@@ -107,7 +113,7 @@ def test_request_that_makes_no_sense_is_refused_on_the_stream(
 def test_what_is_not_ours_is_not_opened(
     runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
 ) -> None:
-    said = converse(runtime, ends, "exec", {"command": ["echo", "hello"]}, is_held=False)
+    said = converse(runtime, ends, "exec", {"command": ["echo", "hello"]}, round_awaited=-1)
 
     assert said[0] == b""
     assert "not one of this node's containers" in said[1]["error"]["message"]
@@ -130,6 +136,42 @@ def test_log_is_sent_whole_or_its_last_lines(
 
     assert output == runtime.console_log("web-01")
     assert control == {"exit": 0}
+
+
+def test_bootstrap_log_is_followed_until_the_awaited_round_has_ended(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket], tmp_path: Path
+) -> None:
+    outputs, step = Outputs(str(tmp_path)), BootstrapStep(type="shell", script="echo hello")
+    earlier = outputs.open("web-01", Note(round=6, state="running"), step, 1)
+    earlier.end_round(Note(round=6, state="done"))
+    output = outputs.open("web-01", Note(round=7, state="running"), step, 1)
+
+    def write() -> None:
+        output.take(b"hello")
+        output.end_round(Note(round=7, state="done"))
+
+    threading.Timer(0.01, write).start()
+    follow = {"bootstrap": True, "follow": True}
+
+    text, control = converse(runtime, ends, "logs", follow, round_awaited=7, outputs=outputs)
+
+    assert text.decode().splitlines() == [
+        "== round 6, step 1, try 1 (shell; steps: 1, tries: 3) ==",
+        "== round 6 ends: done ==",
+        "== round 7, step 1, try 1 (shell; steps: 1, tries: 3) ==",
+        "hello",
+        "== round 7 ends: done ==",
+    ]
+    assert control == {"exit": 0}
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_bootstrap_log_of_a_container_that_had_none_says_so(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket], *, follow: bool
+) -> None:
+    _, control = converse(runtime, ends, "logs", {"bootstrap": True, "follow": follow})
+
+    assert "has not been bootstrapped" in control["error"]["message"]
 
 
 @pytest.mark.parametrize(
