@@ -11,6 +11,7 @@ import pytest
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.core import AgentCore, CoreSettings
 from pathfinder.agent.effects import (
+    Bootstrap,
     Call,
     Create,
     Done,
@@ -94,7 +95,7 @@ class World:
                 assert (plain, instance.labels.generation) in told, (name, exchange)
 
     def name_of(self, effect: Effect) -> str:
-        if isinstance(effect, (ListAll, OpenStream)):
+        if isinstance(effect, (Bootstrap, ListAll, OpenStream)):
             return ""
         return qualified(self.daemon_of(effect), plain_name(effect.slot))
 
@@ -109,7 +110,7 @@ class World:
         if not self.in_hand:
             return
         effect = self.in_hand.pop(self.luck.choice(sorted(self.in_hand)))
-        assert not isinstance(effect, OpenStream)
+        assert not isinstance(effect, (Bootstrap, OpenStream))
         self.core.on_finished(self.now_ms, effect, self.carry_out(effect))
 
     def carry_out(self, call: Call) -> Result:

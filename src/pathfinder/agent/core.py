@@ -267,7 +267,8 @@ class AgentCore:
             moments += [each.list_ms for each in lists if each.list_ms is not None]
         if self._timers and self._daemons.is_any_complete:
             moments.append(self._timers[0][0])
-        if (bootstrap_ms := self._bootstraps.wake_ms()) is not None and self._daemons.is_any_complete:
+        bootstrap_ms = self._bootstraps.wake_ms()
+        if bootstrap_ms is not None and self._daemons.is_any_complete:
             moments.append(bootstrap_ms)
         send_ms = self.conversation.send_ms(self._reporting.news_ms)
         if send_ms is not None:
@@ -295,6 +296,10 @@ class AgentCore:
     def running(self) -> tuple[str, ...]:
         """The names of our running containers, sorted: what is measured."""
         return tuple(sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None))
+
+    def names(self) -> set[str]:
+        """The names of all that is here, wanted, under way or in doubt."""
+        return {plain_name(name) for name in self._slots}
 
     def round_awaited(self, name: str) -> int:
         """The round of bootstrap that our container has not ended yet; 0: none, -1: not here."""

@@ -144,9 +144,9 @@ class Loop:
                 core.on_unreachable(now_ms, sequence)
             case Finished(effect=effect, result=result, took_ms=took_ms):
                 _say_finished(effect, result, took_ms)
-                if isinstance(result, Listed):
-                    self._outside.outputs.sweep(one.name for one in result.instances)
                 core.on_finished(now_ms, effect, result)
+                if isinstance(result, Listed):
+                    self._outside.outputs.sweep(core.names())
             case Changed(change=change):
                 core.on_change(now_ms, change)
             case WentDown(message=error, daemon=daemon):

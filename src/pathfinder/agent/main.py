@@ -143,12 +143,13 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     outputs = Outputs(os.path.join(settings.state_dir, OUTPUTS))
     sources = Sources(runtime=runtime, outputs=outputs)
     streams = Streams(sources, server, membership, streams_max=settings.core.streams_max)
+    prober = Prober(runtime, inbox, now_ms)
     outside = Outside(
         runtime=runtime,
         server=server,
         membership=membership,
         streams=streams,
-        prober=Prober(runtime, inbox, now_ms),
+        prober=prober,
         bench=Bench(
             runtime=runtime,
             chef=settings.chef,

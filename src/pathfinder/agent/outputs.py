@@ -12,6 +12,7 @@ from typing import Final
 
 from pathfinder.agent.notes import Note, last_line, tries_of
 from pathfinder.model.bootstrap import BootstrapStep
+from pathfinder.runtimes.qualified import plain_name
 
 OUTPUT_BYTES_MAX: Final = 1 << 20  # of one container; then the older half goes
 KEPT_S: Final = 3_600.0  # how long the output of a container that has gone is kept
@@ -103,8 +104,9 @@ class Outputs:
                 os.unlink(entry.path)
 
     def _path(self, slot: str) -> str:
-        assert SLOT.fullmatch(slot), slot
-        return os.path.join(self._directory, f"{slot}{SUFFIX}")
+        name = plain_name(slot)
+        assert SLOT.fullmatch(name), slot
+        return os.path.join(self._directory, f"{name}{SUFFIX}")
 
 
 def has_ended(content: bytes, round_awaited: int) -> bool:

@@ -37,6 +37,9 @@ Tail = Annotated[
         gt=-2, le=TAIL_MAX, description="Only so many lines of what there is; -1: all of them."
     ),
 ]
+OfBootstrap = Annotated[
+    bool, QueryParameter(description="What its bootstraps have written, not its console.")
+]
 StreamId = Annotated[str, PathParameter(max_length=64)]
 
 
@@ -49,10 +52,16 @@ async def container_logs(
     *,
     follow: Follow = False,
     tail: Tail = -1,
+    bootstrap: OfBootstrap = False,
 ) -> Response[str]:
-    """What a container has written to its console, as plain text; with `follow`, as it comes."""
+    """What a container has written to its console, as plain text; with `follow`, as it comes.
+
+    `bootstrap`: what its bootstraps have written instead; `follow` ends with the present round.
+    """
     node = await asking.look(lambda c, _: queries.place_of(c, cluster, name), cluster=cluster)
     arguments: dict[str, Any] = {"follow": follow}
+    if bootstrap:
+        arguments["bootstrap"] = True
     if tail >= 0:
         arguments["tail"] = tail
     pipe = await _opened(asking.backend, node, name, "logs", arguments)

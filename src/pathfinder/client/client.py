@@ -270,11 +270,12 @@ class Client:
         *,
         follow: bool = False,
         tail: int | None = None,
+        bootstrap: bool = False,
         cluster: str | None = None,
     ) -> Iterator[bytes]:
-        """What it has written, as it comes."""
+        """What it has written, as it comes; `bootstrap`: what its bootstraps have."""
         path = CONTAINER.path(cluster or self.cluster, container, "logs")
-        query = {"follow": follow or None, "tail": tail}
+        query = {"follow": follow or None, "tail": tail, "bootstrap": bootstrap or None}
         request = Request(method="GET", path=path, query=query, headers={"Accept": "text/plain"})
         stream = self._transport.open(request, silence_s_max=None if follow else ANSWER_S_MAX)
         try:

@@ -31,7 +31,7 @@ def check_running(
     """Promises 2 and 5, in ground truth: never two of a STATEFUL container; never overfull.
 
     STATELESS ones may be two for a while, after their node was lost. A state that came back from an
-    older backup does not know what newer definitions take, nor which copies had been abandoned.
+    older backup does not know what newer definitions take, were STATELESS, or had been abandoned.
     """
     where: Counter[str] = Counter()
     for node, instances in held.items():
@@ -49,7 +49,7 @@ def check_running(
         container = containers.get(Container, f"c/{name}")
         may_be_two = container is not None and (
             any(copy.abandoned for copy in container.leaving)
-            or (is_restored and container.spec.type == "STATELESS")
+            or (is_restored and (container.spec.type == "STATELESS" or bool(container.leaving)))
         )
         if count > 1 and not may_be_two:
             raise Broken(f"promise 2: {name} runs {count} times")
