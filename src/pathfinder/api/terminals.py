@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, cast
 
 from litestar import Response, WebSocket, get, websocket
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
@@ -43,27 +44,35 @@ OfBootstrap = Annotated[
 StreamId = Annotated[str, PathParameter(max_length=64)]
 
 
-@get("/api/v3/clusters/{cluster:str}/containers/{name:str}/logs", tags=["containers"])
+async def which_log(
+    *, follow: Follow = False, tail: Tail = -1, bootstrap: OfBootstrap = False
+) -> dict[str, Any]:
+    """What a node is told about the log that is wanted."""
+    arguments: dict[str, Any] = {"follow": follow}
+    if bootstrap:
+        arguments["bootstrap"] = True
+    if tail >= 0:
+        arguments["tail"] = tail
+    return arguments
+
+
+@get(
+    "/api/v3/clusters/{cluster:str}/containers/{name:str}/logs",
+    tags=["containers"],
+    dependencies={"arguments": Provide(which_log)},
+)
 async def container_logs(
     request: AnyRequest,
     cluster: given.ClusterName,
     name: given.ThingName,
     asking: FromAsking,
-    *,
-    follow: Follow = False,
-    tail: Tail = -1,
-    bootstrap: OfBootstrap = False,
+    arguments: NamedDependency[dict[str, Any]],
 ) -> Response[str]:
     """What a container has written to its console, as plain text; with `follow`, as it comes.
 
     `bootstrap`: what its bootstraps have written instead; `follow` ends with the present round.
     """
     node = await asking.look(lambda c, _: queries.place_of(c, cluster, name), cluster=cluster)
-    arguments: dict[str, Any] = {"follow": follow}
-    if bootstrap:
-        arguments["bootstrap"] = True
-    if tail >= 0:
-        arguments["tail"] = tail
     pipe = await _opened(asking.backend, node, name, "logs", arguments)
     first = await pipe.receive()
     if (error := _error_in(first)) is not None:
