@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.conversation import Checkpoint
-from pathfinder.agent.core import AgentCore, CoreSettings
+from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
     Bootstrap,
     Call,

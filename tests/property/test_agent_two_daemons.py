@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
+from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.conversation import Checkpoint
-from pathfinder.agent.core import AgentCore, CoreSettings
+from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
     Bootstrap,
     Call,

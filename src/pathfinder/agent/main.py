@@ -140,25 +140,7 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
         labels=settings.labels,
     )
     membership = Membership(server, identity, joining, facts=observer.facts, now_ms=now_ms)
-    outputs = Outputs(os.path.join(settings.state_dir, OUTPUTS))
-    sources = Sources(runtime=runtime, outputs=outputs)
-    streams = Streams(sources, server, membership, streams_max=settings.core.streams_max)
-    prober = Prober(runtime, inbox, now_ms)
-    outside = Outside(
-        runtime=runtime,
-        server=server,
-        membership=membership,
-        streams=streams,
-        prober=prober,
-        bench=Bench(
-            runtime=runtime,
-            chef=settings.chef,
-            keeper=outputs.open,
-            now_ms=now_ms,
-            listener=listening,
-        ),
-        outputs=outputs,
-    )
+    outside = _outside(settings, runtime, server, membership, Prober(runtime, inbox, now_ms))
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
     members = runtime.members if isinstance(runtime, SeveralRuntimes) else {"": runtime}
@@ -176,11 +158,37 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     say("agent_started", cluster=identity.cluster, node=identity.node, server=settings.server)
     for name, member in members.items():
         spawn("changes", partial(follow_changes, member, inbox, stopping, name))
-    spawn("prober", lambda: prober.run(stopping))
+    spawn("prober", lambda: outside.prober.run(stopping))
     spawn("observer", lambda: observer.run(inbox, stopping, lambda: loop.running))
     why = loop.run()
     say("agent_stopped", why=why, containers="stay as they are")
     return 0
+
+
+def _outside(
+    settings: AgentSettings,
+    runtime: Runtime,
+    server: Server,
+    membership: Membership,
+    prober: Prober,
+) -> Outside:
+    outputs = Outputs(os.path.join(settings.state_dir, OUTPUTS))
+    sources = Sources(runtime=runtime, outputs=outputs)
+    return Outside(
+        runtime=runtime,
+        server=server,
+        membership=membership,
+        streams=Streams(sources, server, membership, streams_max=settings.core.streams_max),
+        prober=prober,
+        bench=Bench(
+            runtime=runtime,
+            chef=settings.chef,
+            keeper=outputs.open,
+            now_ms=now_ms,
+            listener=listening,
+        ),
+        outputs=outputs,
+    )
 
 
 def _identity(settings: AgentSettings, credentials: Credentials) -> Identity:

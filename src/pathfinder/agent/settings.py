@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pathfinder.agent import original
-from pathfinder.agent.core import CoreSettings
+from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.programs import ChefSettings
 from pathfinder.model import names, selectors
 from pathfinder.model.definitions import resources_from

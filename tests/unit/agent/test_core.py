@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pathfinder.agent.core import AgentCore, CoreSettings
+from pathfinder.agent.bounds import CoreSettings
+from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
     Create,
     Done,
