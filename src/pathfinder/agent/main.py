@@ -140,7 +140,8 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
         labels=settings.labels,
     )
     membership = Membership(server, identity, joining, facts=observer.facts, now_ms=now_ms)
-    outside = _outside(settings, runtime, server, membership, Prober(runtime, inbox, now_ms))
+    prober = Prober(runtime, inbox, now_ms, stopping)
+    outside = _outside(settings, runtime, server, membership, prober)
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
     members = runtime.members if isinstance(runtime, SeveralRuntimes) else {"": runtime}
@@ -158,7 +159,6 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     say("agent_started", cluster=identity.cluster, node=identity.node, server=settings.server)
     for name, member in members.items():
         spawn("changes", partial(follow_changes, member, inbox, stopping, name))
-    spawn("prober", lambda: outside.prober.run(stopping))
     spawn("observer", lambda: observer.run(inbox, stopping, lambda: loop.running))
     why = loop.run()
     say("agent_stopped", why=why, containers="stay as they are")

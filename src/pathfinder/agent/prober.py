@@ -7,7 +7,7 @@ from typing import Final
 
 from pathfinder.agent.health import Check, Standings
 from pathfinder.agent.inbox import Inbox, Probed
-from pathfinder.agent.workers import Crew
+from pathfinder.agent.workers import Crew, spawn
 from pathfinder.runtimes.port import Runtime, RuntimeFailure, Terminal
 from pathfinder.wire.http1 import AnswerReader, HttpWrong, request_bytes
 
@@ -18,12 +18,23 @@ GOOD_BELOW: Final = 400
 
 
 class Prober:
-    """One thread that knows when, and a few that ask. Verdicts go to the inbox."""
+    """One thread that knows when, and a few that ask. Verdicts go to the inbox.
 
-    def __init__(self, runtime: Runtime, inbox: Inbox, now_ms: Callable[[], int]) -> None:
+    A node on which nothing is checked has none of these threads.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        inbox: Inbox,
+        now_ms: Callable[[], int],
+        stopping: threading.Event,
+    ) -> None:
         self._runtime = runtime
         self._inbox = inbox
         self._now_ms = now_ms
+        self._stopping = stopping
+        self._has_begun = False
         self._standings = Standings()
         self._lock = threading.Lock()
         self._news = threading.Event()
@@ -31,16 +42,18 @@ class Prober:
         self._crew = Crew("probe", AT_ONCE_MAX)
 
     def tell(self, checks: tuple[Check, ...]) -> None:
-        """What runs and shall be checked."""
+        """What runs and shall be checked; called by one thread."""
+        if checks and not self._has_begun:
+            self._has_begun = True
+            spawn("prober", self._run)
         if checks != self._told:
             self._told = checks
             with self._lock:
                 self._standings.update(checks, self._now_ms())
             self._news.set()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Check what is due until the agent stops."""
-        while not stopping.is_set():
+    def _run(self) -> None:
+        while not self._stopping.is_set():
             self._news.clear()
             with self._lock:
                 now_ms = self._now_ms()

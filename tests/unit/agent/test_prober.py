@@ -2,13 +2,15 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from pathfinder.agent.health import Check
-from pathfinder.agent.prober import probe
+from pathfinder.agent.health import Check, Verdict
+from pathfinder.agent.inbox import Inbox, Probed
+from pathfinder.agent.prober import Prober, probe
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.model.health import Health
 from pathfinder.runtimes.port import Labels, Wish
@@ -91,3 +93,21 @@ def test_nobody_to_ask_is_no_failure(runtime: ScriptedRuntime) -> None:
     runtime.is_down = True
 
     assert asked(runtime, Health(command=("true",))) is None
+
+
+def test_prober_makes_the_checks_that_it_is_told_of_and_says_what_came_of_them(
+    runtime: ScriptedRuntime,
+) -> None:
+    inbox, stopping = Inbox(), threading.Event()
+    prober = Prober(runtime, inbox, lambda: time.monotonic_ns() // 1_000_000, stopping)
+    before = threading.active_count()
+    prober.tell(())
+    without = threading.active_count()
+
+    prober.tell((Check(name="web", life=0, health=Health(command=("true",))),))
+    (said,) = inbox.take(20)
+    stopping.set()
+
+    assert without == before
+    assert isinstance(said, Probed)
+    assert said.verdict == Verdict(name="web", life=0, state="healthy")
