@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import dockerd
 from tests.support.lab import Lab, running_lab, why_not
 
 pytestmark = [
@@ -31,9 +32,9 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
-def deployment(name: str, replicas: int, kind: str) -> dict[str, object]:
+def deployment(name: str, replicas: int, type: str, kind: str = "system") -> dict[str, object]:
     """Small replicas."""
-    spec = {"type": kind, "image": "busybox", "resources": {"memory": "32MiB"}}
+    spec = {"type": type, "kind": kind, "image": "busybox", "resources": {"memory": "32MiB"}}
     return {"kind": "Deployment", "name": name, "replicas": replicas, "spec": spec}
 
 
@@ -173,6 +174,36 @@ def test_mistakes_are_told_with_the_next_step(lab: Lab) -> None:
     assert "nodes are n1 to n" in unknown.err
     assert "there is a lab" in other.err
     assert "pathfinder lab up" in missing.err
+
+
+@pytest.mark.skipif(bool(dockerd.why_not()), reason=dockerd.why_not())
+def test_a_mixed_node_runs_both_kinds_and_has_both_again_after_a_power_cut() -> None:
+    with running_lab(nodes=2, runtime="mixed") as lab:
+        lab.apply(
+            deployment("web", 2, "STATELESS"), deployment("app", 2, "STATELESS", "application")
+        )
+        lab.wait_until(lambda: all_ready(lab, 4), "both kinds are ready")
+        spread = {(name[:3], each["node"]) for name, each in lab.containers().items()}
+        lab.must("kill", "n1")
+        lab.must("start", "n1")
+        # The server may not yet have heard that they ended: asked is who must know.
+        lab.wait_until(lambda: bool(_applications(lab)), "n1 runs its application again")
+        lab.wait_until(lambda: all_ready(lab, 4), "both kinds are ready again")
+        application = _applications(lab)[0]
+        addresses = [each["ipaddress"] for each in lab.containers().values()]
+        pages = [
+            lab.must("exec", "n1", "--", *argv, "wget", "-qO-", f"http://{address}/")
+            for address in addresses
+            for argv in (["busybox"], ["docker", "exec", application])
+        ]
+
+    assert spread == {("web", "n1"), ("web", "n2"), ("app", "n1"), ("app", "n2")}
+    assert all(pages)
+
+
+def _applications(lab: Lab) -> list[str]:
+    """The Docker containers that n1 runs."""
+    return lab.must("exec", "n1", "--", "docker", "ps", "-q").split()
 
 
 @pytest.mark.parametrize("broken", ["whole", "without its record", "killed in the middle"])

@@ -135,7 +135,8 @@ def agent_arguments(layout: NodeLayout, token_file: Path, state: Path) -> list[s
     arguments = ["--server", layout.lab.url, "--cluster", CLUSTER, "--name", layout.name]
     arguments += ["--join-token-file", str(token_file), "--state-dir", str(state)]
     arguments += ["--runtime", ",".join(runtimes)]
-    arguments += ["--socket", ",".join(str(layout.socket(runtime)) for runtime in runtimes)]
+    sockets = [f"{runtime}={layout.socket(runtime)}" for runtime in runtimes]
+    arguments += ["--socket", ",".join(sockets)]
     # A daemon reports the whole machine, and each node of a lab would have all of it.
     arguments += ["--capacity", layout.lab.record.capacity]
     return [*arguments, "--labels", f"rack=r{(layout.number - 1) % 3 + 1}"]

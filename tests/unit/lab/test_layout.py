@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pathfinder.agent.settings import read_settings
 from pathfinder.lab.layout import Layout, Record, checked_count, checked_name, record_from
 from pathfinder.lab.network import milliseconds
 from pathfinder.lab.platform import agent_arguments
@@ -71,14 +72,15 @@ def test_an_impossible_number_of_nodes_is_refused(count: int) -> None:
 
 def test_an_agent_is_told_its_daemons_and_what_it_may_give() -> None:
     node = LAYOUT.node("n3")
-    told = agent_arguments(node, Path("/t"), Path("/s"))
+    told = read_settings(agent_arguments(node, Path("/t"), Path("/s")), {}, "machine")
 
-    assert told[told.index("--runtime") + 1] == "lxd,docker"
-    assert told[told.index("--socket") + 1] == (
-        "/labs/lab/n3/lxd/unix.socket,/labs/lab/n3/docker.sock"
-    )
-    assert told[told.index("--capacity") + 1] == "cpu=4,memory=4GiB"
-    assert told[told.index("--labels") + 1] == "rack=r3"
+    assert told.sockets == {
+        "lxd": "/labs/lab/n3/lxd/unix.socket",
+        "docker": "/labs/lab/n3/docker.sock",
+    }
+    assert (told.server, told.node) == (LAYOUT.url, "n3")
+    assert (told.capacity.cpu_millis, told.capacity.memory_mib) == (4_000, 4_096)
+    assert told.labels == {"rack": "r3"}
 
 
 @pytest.mark.parametrize(("text", "delay_ms"), [("50ms", 50.0), ("1s", 1_000.0), ("0.5ms", 0.5)])
