@@ -14,6 +14,7 @@ from pathfinder.agent.notes import Note
 from pathfinder.agent.slots import Permit, Slot, lacks_address, spread
 from pathfinder.model.bootstrap import BootstrapStep, steps_from
 from pathfinder.model.errors import PathfinderError
+from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import BootstrapState
 
 PAUSE_MS_MIN: Final = 2_000  # between two tries
@@ -175,7 +176,7 @@ def _fields(slot: Slot, note: Note, state: BootstrapState) -> dict[str, Any]:
     if fault is not None and not note.has_ended:
         return fields | {"error_code": fault.code, "error": fault.message, "hint": fault.hint}
     if note.error:
-        hint = f"pfi logs --bootstrap {slot.name}"
+        hint = f"pfi logs --bootstrap {plain_name(slot.name)}"
         return fields | {"error_code": "bootstrap_failed", "error": note.error, "hint": hint}
     return fields
 
