@@ -27,9 +27,9 @@ from pathfinder.control.commands import (
     Request,
 )
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
-from pathfinder.control.objects import Answered, Cluster, Container, Deployment, Node, Thing
+from pathfinder.control.objects import Answered, Cluster, Deployment, Node, Thing
 from pathfinder.control.placing import view_for_scheduler
-from pathfinder.control.rendering import AWAIT_MS
+from pathfinder.control.rendering import has_waited
 from pathfinder.control.settling import settle
 from pathfinder.control.state import Change, State
 from pathfinder.control.transaction import Transaction
@@ -215,10 +215,10 @@ class Controller:
         tx.place_all = tx.place_all or self._has_room
         self._has_room = False
         for key in self.state.held:
-            container = self.state.get(Container, key)
-            assert container is not None
-            if not 0 <= tx.now_ms - container.held_ms < AWAIT_MS:
-                tx.deployments.add(container.group)
+            deployment = self.state.get(Deployment, key)
+            assert deployment is not None
+            if has_waited(deployment, tx.now_ms):
+                tx.deployments.add(key)
 
     def revert(self, change: Change) -> None:
         """Take back the newest change: it did not become durable.

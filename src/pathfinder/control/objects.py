@@ -151,8 +151,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     At most one generation is current (`node`, `phase`); earlier ones are in `leaving`. `wanted`
     False: it goes when its last copy has gone.
 
-    `round`: of its present bootstrap, numbered as generations are; 0: it is held back, since
-    `held_ms`, until addresses that its steps need are known. `bootstrap_tries` and
+    `round`: of its present bootstrap, numbered as generations are; 0: it is held back until
+    addresses that its steps need are known. `bootstrap_tries` and
     `bootstrap_exit_code` (-1: not known) are of the try that is under way, or was the last one.
     `ended`: how its program ended when it last did. `address`: the last one known of this
     generation. `digest`: of what its instance was made from.
@@ -173,7 +173,6 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     node: str = ""
     assigned: int = 0
     round: int = 0
-    held_ms: int = 0
     taken_digest: str = ""
     bootstrap_digest: str = ""
     bootstrap_tries: int = 0
@@ -222,6 +221,8 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     """Numbered replicas of one definition. `wanted` False: it goes when its last replica has.
 
     `is_scripted`: the definition has calls; `refers`: to these deployments' addresses.
+    `held`: its replicas stay as they are for the moment, as addresses that they need are about to
+    come, which it has waited for since `held_ms`.
     `last_error`, since `last_error_ms`: why it cannot go on as things are, "" while it can.
     """
 
@@ -238,6 +239,8 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     bootstrap_digest: str = ""
     is_scripted: bool = False
     refers: tuple[str, ...] = ()
+    held: bool = False
+    held_ms: int = 0
     last_error: str = ""
     last_error_ms: int = 0
     changed_ms: int = 0

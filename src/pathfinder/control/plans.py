@@ -2,7 +2,7 @@
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
-from pathfinder.control.rendering import rendered
+from pathfinder.control.rendering import renderer
 from pathfinder.control.settling import change_of, steps_of
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
@@ -92,6 +92,7 @@ def _later(
         return []
     replicas = state.replicas(key)
     steps = steps_of(state, replicas, deployment, life)
+    each = renderer(state, deployment)
     return [
         _item(
             container,
@@ -101,7 +102,7 @@ def _later(
         )
         for container in replicas
         if container.wanted
-        and change_of(container, rendered(state, deployment, container.ordinal))[0] != "none"
+        and change_of(container, each(container.ordinal))[0] != "none"
         and (container.KIND, container.cluster, container.name) not in touched
     ]
 

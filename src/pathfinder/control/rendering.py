@@ -5,6 +5,7 @@ replicas of other deployments have now. What a rendering was made from is rememb
 that it is made again only when something of that has changed.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from pathfinder.control.objects import Container, Deployment
@@ -17,7 +18,7 @@ from pathfinder.model.scripting import Surroundings
 
 # The parts of a definition in which calls are looked for: the others are not free text.
 SCRIPTED: Final = ("environment", "command", "bootstrap")
-AWAIT_MS: Final = 60_000  # for how long a bootstrap waits for addresses that are about to come
+AWAIT_MS: Final = 60_000  # for how long addresses that are about to come are waited for
 
 
 class Rendered(NamedTuple):
@@ -63,33 +64,45 @@ def trouble(state: State, deployment: Deployment) -> str:
         other = state.get(Deployment, f"{deployment.cluster}/{name}")
         if other is None or not other.wanted:
             return f"its definition refers to deployment {name!r}, which is not there"
-    errors = (
-        rendered(state, deployment, ordinal).error
-        for ordinal in range(1, deployment.replicas + 1)
-        if deployment.is_scripted
-    )
+    if deployment.held or not deployment.is_scripted:
+        return ""
+    each = renderer(state, deployment)
+    errors = (each(ordinal).error for ordinal in range(1, deployment.replicas + 1))
     return next((error for error in errors if error), "")
 
 
 def rendered(state: State, deployment: Deployment, ordinal: int) -> Rendered:
     """The deployment's definition as replica `ordinal` has it, or would have it."""
+    return renderer(state, deployment)(ordinal)
+
+
+def renderer(state: State, deployment: Deployment) -> Callable[[int], Rendered]:
+    """The same for several replicas, while the state stays as it is: addresses are found once."""
     if not deployment.is_scripted:
-        return Rendered(deployment.spec, deployment.digest, deployment.bootstrap_digest)
+        plain = Rendered(deployment.spec, deployment.digest, deployment.bootstrap_digest)
+        return lambda _: plain
     addresses = {
         name: _addresses(state, f"{deployment.cluster}/{name}") for name in deployment.refers
     }
     made_from = (deployment.spec, deployment.replicas, tuple(addresses.values()))
-    key = f"{deployment.key}/{ordinal}"
-    known = state.renderings.get(key)
-    if known is None or known[0] != made_from:
-        surroundings = Surroundings(
-            ordinal=ordinal,
-            replica_count=deployment.replicas,
-            addresses=lambda name: addresses.get(name, ()),
-        )
-        known = state.renderings[key] = (made_from, _rendered(deployment, surroundings))
-    answer: Rendered = known[1]
-    return answer
+    if state.renderings.get(deployment.key) != made_from:
+        state.renderings[deployment.key] = made_from
+    made_from = state.renderings[deployment.key]  # one object for all: compared at a glance
+
+    def each(ordinal: int) -> Rendered:
+        key = f"{deployment.key}/{ordinal}"
+        known = state.renderings.get(key)
+        if known is None or known[0] != made_from:
+            surroundings = Surroundings(
+                ordinal=ordinal,
+                replica_count=deployment.replicas,
+                addresses=lambda name: addresses.get(name, ()),
+            )
+            known = state.renderings[key] = (made_from, _rendered(deployment, surroundings))
+        answer: Rendered = known[1]
+        return answer
+
+    return each
 
 
 def _rendered(deployment: Deployment, surroundings: Surroundings) -> Rendered:
@@ -137,6 +150,11 @@ def awaited(state: State, deployment: Deployment) -> tuple[str, ...]:
         for each in _wanted(state, f"{deployment.cluster}/{name}")
         if each.node and not each.address
     )
+
+
+def has_waited(deployment: Deployment, now_ms: int) -> bool:
+    """Whether it has waited for addresses as long as it may; also when the clock was set back."""
+    return not 0 <= now_ms - deployment.held_ms < AWAIT_MS
 
 
 def _wanted(state: State, key: str) -> list[Container]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from pathfinder.control.life import Life, NodeLife
-from pathfinder.control.objects import Container, Copy, Node, Orphan
+from pathfinder.control.objects import Container, Copy, Deployment, Node, Orphan
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import (
@@ -233,7 +233,7 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
     if became_ready:
         container = let_abandoned_go(tx, container)
     has_failed = phase == Phase.BOOTSTRAP_ERROR
-    held_back = container.why if container.held_ms else ""
+    held_back = "" if container.round else _why_held_back(tx, container)
     why = _why_of(phase, held, held_back, has_address=has_address)
     if not why and not ready:
         why = _why_unhealthy(held)
@@ -285,9 +285,15 @@ def _phase_of(container: Container, held: Holding) -> Phase:
         return container.phase
     if not container.spec.bootstrap:
         return Phase.BOOTSTRAPPED
-    state = held.bootstrap if held.round == container.round else ""
+    state = held.bootstrap if container.round and held.round == container.round else ""
     # Numbers only grow: what an older report says of this round has been said already.
     return max(container.phase, PHASE_OF_BOOTSTRAP[state])
+
+
+def _why_held_back(tx: Transaction, container: Container) -> str:
+    deployment = tx.state.get(Deployment, container.group)
+    names = ", ".join(deployment.refers) if deployment is not None else ""
+    return f"runs; waits for the addresses of {names}" if names else ""
 
 
 def _why_of(phase: Phase, held: Holding, held_back: str, *, has_address: bool) -> str:

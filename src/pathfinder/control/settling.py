@@ -7,7 +7,14 @@ from msgspec.structs import replace
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import place_waiting
-from pathfinder.control.rendering import AWAIT_MS, Rendered, awaited, rendered, trouble
+from pathfinder.control.rendering import (
+    Rendered,
+    awaited,
+    has_waited,
+    rendered,
+    renderer,
+    trouble,
+)
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import begin_anew, create, delete_container, rebootstrap
@@ -57,12 +64,22 @@ def change_of(container: Container, wanted: Rendered) -> tuple[Change, str]:
 
 
 def steps_of(
-    state: State, containers: Iterable[Container], deployment: Deployment, life: Life
+    state: State,
+    containers: Iterable[Container],
+    deployment: Deployment,
+    life: Life,
+    *,
+    looks_at_changes: bool = True,
 ) -> Steps:
-    """What the reconcile room says about a deployment as it is."""
+    """What the reconcile room says about a deployment as it is.
+
+    Without looking at changes, no rendering is needed: for one that is held, as addresses appear.
+    """
     replicas = []
+    each = renderer(state, deployment) if looks_at_changes else None
+    held = f"waits for the address of {_few(awaited(state, deployment))}" if deployment.held else ""
     for container in containers:
-        change, why = change_of(container, rendered(state, deployment, container.ordinal))
+        change, why = change_of(container, each(container.ordinal)) if each else ("none", "")
         is_now_ready = is_ready(container, life)
         replicas.append(
             Replica(
@@ -73,7 +90,8 @@ def steps_of(
                 ready=is_now_ready,
                 leaving=not container.wanted,
                 replacing=container.wanted and not is_now_ready,
-                held=container.why if container.held_ms and change != "none" else "",
+                held=held if change != "none" else "",
+                stuck="" if is_now_ready else _stuck(container, change, life),
             )
         )
     return deployment_steps(
@@ -100,7 +118,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
             tx.drop(deployment)
             tx.happened("deleted", deployment)
         return True
-    deployment = _tell_trouble(tx, deployment)
+    deployment = _tell_trouble(tx, _hold(tx, deployment))
     if deployment.last_error:
         tx.deployments.discard(key)
         return False
@@ -108,13 +126,11 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         # A replica that looks unready may run on a node that has not been heard yet.
         _create_missing(tx, deployment, replicas)
         return False
-    if deployment.refers:
-        _hold_back(tx, deployment, replicas)
-        replicas = tx.state.replicas(key)
-    steps = steps_of(tx.state, replicas, deployment, life)
+    is_free = not deployment.held
+    steps = steps_of(tx.state, replicas, deployment, life, looks_at_changes=is_free)
     _take(tx, deployment, steps, {container.name: container for container in replicas})
     tx.deployments.discard(key)
-    if steps.blocked != deployment.blocked:
+    if is_free and steps.blocked != deployment.blocked:
         tx.put(replace(deployment, blocked=steps.blocked))
         if steps.blocked:
             tx.happened("blocked", deployment, why=steps.blocked)
@@ -152,25 +168,41 @@ def _tell_trouble(tx: Transaction, deployment: Deployment) -> Deployment:
     return tx.put(replace(deployment, last_error=error, last_error_ms=tx.now_ms if error else 0))
 
 
-def _hold_back(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
-    """While addresses that its definition needs are about to come, a replica is left as it is.
+def _hold(tx: Transaction, deployment: Deployment) -> Deployment:
+    """While addresses that its definition needs are about to come, its replicas stay as they are.
 
     Else twenty that start together would be bootstrapped anew with every address that appears.
     For at most AWAIT_MS: then with what is known, and again when the rest has come.
     """
-    names = awaited(tx.state, deployment)
-    why = f"waits for the address of {_few(names)}" if names else ""
-    for container in replicas:
-        change, _ = change_of(container, rendered(tx.state, deployment, container.ordinal))
-        is_held = bool(names) and change != "none" and container.wanted
-        since_ms = container.held_ms or tx.now_ms
-        if is_held and 0 <= tx.now_ms - since_ms < AWAIT_MS:
-            if not container.held_ms or container.why != why:
-                tx.put(replace(container, held_ms=since_ms, why=why))
-        elif container.held_ms and change == "none":
-            tx.put(replace(container, held_ms=0))
-        elif container.held_ms:
-            tx.put(replace(container, held_ms=0, why=""))
+    if not deployment.refers or not awaited(tx.state, deployment):
+        new = replace(deployment, held=False, held_ms=0)
+    elif not deployment.held_ms:
+        new = replace(deployment, held=True, held_ms=tx.now_ms)
+    else:
+        new = replace(deployment, held=deployment.held and not has_waited(deployment, tx.now_ms))
+    return deployment if new == deployment else tx.put(new)
+
+
+def _stuck(container: Container, change: Change, life: Life) -> str:
+    """Why a replica that is not ready will not be by waiting alone, "" when it may be.
+
+    What is about to be changed may be ready then, unless a lost node has to let go of it first.
+    """
+    lost = [
+        node
+        for node in (container.node, *(copy.node for copy in container.leaving))
+        if node and life.status(f"{container.cluster}/{node}") == "lost"
+    ]
+    if lost and container.spec.type == "STATEFUL":
+        dead = f"pfi delete node {lost[0]} --force"
+        return f"node {lost[0]} is lost: bring it back, or when it is dead for certain: {dead}"
+    if change != "none":
+        return ""
+    if container.phase in (Phase.PROVISION_ERROR, Phase.BOOTSTRAP_ERROR):
+        return container.why or "it failed"
+    if container.phase == Phase.PENDING and container.explanation and not container.leaving:
+        return container.why
+    return ""
 
 
 def _few(names: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class State:
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
         self.nodes_with_orphans: set[str] = set()
-        self.held: set[str] = set()  # containers whose bootstrap waits for addresses
+        self.held: set[str] = set()  # deployments that wait for addresses
         self.referrers: dict[str, set[str]] = {}  # deployment -> those that refer to it
         self.renderings: dict[str, Any] = {}  # of `control.rendering`, which can do without
         self.polling_nodes: dict[str, str] = {}  # digest of the credential -> key
@@ -136,7 +136,10 @@ class State:
             self.polling_nodes[after.secret_digest] = key
 
     def _index_deployment(self, key: str, before: Thing | None, after: Thing | None) -> None:
-        """Who refers to whom, also to a deployment that is not there yet."""
+        """Who refers to whom, also to a deployment that is not there yet; and who waits."""
+        self.held.discard(key)
+        if isinstance(after, Deployment) and after.held:
+            self.held.add(key)
         if isinstance(before, Deployment):
             for name in before.refers:
                 _discard(self.referrers, f"{before.cluster}/{name}", key)
@@ -146,6 +149,7 @@ class State:
         elif isinstance(before, Deployment) and before.is_scripted:
             for ordinal in range(1, REPLICAS_MAX + 1):
                 self.renderings.pop(f"{key}/{ordinal}", None)
+            self.renderings.pop(key, None)
 
     def _index(self, key: str, container: Container) -> None:
         # The table's own key, not an equal text: a million of them are 60 MiB.
@@ -169,8 +173,6 @@ class State:
             )
         if container.may_be_placed:
             self.pending.add(key)
-        if container.held_ms:
-            self.held.add(key)
 
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:
@@ -191,7 +193,6 @@ class State:
                 node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
             )
         self.pending.discard(key)
-        self.held.discard(key)
 
 
 def _discard(index: dict[str, set[str]], of: str, key: str) -> None:

@@ -28,7 +28,8 @@ class Replica:
     """One replica as it is.
 
     change: what would make it what the definition, rendered for this replica, says; `why` is the
-    reason. held: why it is not changed for the moment, "" when it may be. leaving: its deletion is
+    reason. held: why it is not changed for the moment, "" when it may be. stuck: why it will not be
+    ready by waiting alone, and what would help, "" when it may be. leaving: its deletion is
     wanted already. replacing: its new generation, or its new round of bootstrap, is not ready yet.
     """
 
@@ -40,6 +41,7 @@ class Replica:
     leaving: bool = False
     replacing: bool = False
     held: str = ""
+    stuck: str = ""
 
     @property
     def is_available(self) -> bool:
@@ -98,10 +100,12 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
     blocked = ""
     if any(r.is_available and r.name not in touched for r in changeable):
         blocked = _blocked(deployment, surplus)
+        if not blocked and not create:
+            blocked = _blocked_by_stuck(deployment, live, touched)
     waiting = (
-        _waiting(deployment, kept, create, touched)
+        next((replica.held for replica in outdated if replica.held), "")
+        or _waiting(deployment, kept, create, touched)
         or _still_leaving(ordered)
-        or next((replica.held for replica in outdated if replica.held), "")
     )
     return Steps(
         create=tuple(create),
@@ -141,6 +145,22 @@ def _blocked(deployment: Wanted, surplus: Sequence[Replica]) -> str:
     return (
         f"{deployment.name}: {who} must stay ready (min_available {floor}): "
         f"no replica may be replaced; {remedy}"
+    )
+
+
+def _blocked_by_stuck(deployment: Wanted, live: Sequence[Replica], touched: set[str]) -> str:
+    """The same when what uses up the quota is not ready, and will not be by waiting alone."""
+    ready = [replica for replica in live if replica.is_available]
+    stuck = [replica for replica in live if replica.stuck and not replica.is_available]
+    goes_on = any(replica.name in touched for replica in ready)
+    if goes_on or not stuck or len(ready) + len(stuck) < len(live):
+        return ""
+    names = _named({replica.name for replica in stuck})
+    verb = "is" if len(stuck) == 1 else "are"
+    return (
+        f"{deployment.name}: the {len(ready)} ready must stay so (min_available "
+        f"{deployment.min_available}) while {names} {verb} not ready ({stuck[0].stuck}); "
+        f"or lower min_available to {len(ready) - 1}"
     )
 
 

@@ -92,14 +92,14 @@ def test_replicas_that_start_together_are_bootstrapped_once_with_all_addresses(
 
 
 def test_bootstrap_waits_for_addresses_and_says_so(room: ControlRoom, node: RoomNode) -> None:
-    room.ask(
-        Apply((deployment("db", 2), deployment("web", 1, bootstrap=steps(db=addresses_of("db")))))
-    )
+    web = deployment("web", 1, bootstrap=steps(db=addresses_of("db")))
+    room.ask(Apply((deployment("db", 2), web)))
     live(node, mute=("db-02",))
     container = room.container("web-01")
 
     assert (container.phase, container.ready) == (Phase.PROVISIONED, False)
-    assert container.why == "waits for the address of db-02"
+    assert container.why == "runs; waits for the addresses of db"
+    assert room.plan(web)["web-01"]["why"] == "waits for the address of db-02"
     assert node.wanted["web-01"].round == 0
 
 
@@ -252,3 +252,44 @@ def test_definition_may_be_taken_over_without_touching_what_runs(
     assert {item["action"] for item in plan["changes"]} == {"change"}
     assert (view["updated"], view["ready"]) == (2, 2)
     assert room.container("web-01").spec.environment == {"A": "2"}
+
+
+def test_addresses_that_appear_one_by_one_render_once_and_not_with_each(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    web = deployment("web", 3, bootstrap=steps(web=addresses_of("web"), id="$pf-meta:container_id"))
+    room.put(web)
+    node.exchange()
+    seen = []
+    for names in (("web-01",), ("web-01", "web-02"), ("web-01", "web-02", "web-03")):
+        node.holding = {n: held(node.wanted[n], addresses=(address(n),)) for n in names}
+        node.exchange()
+        seen.append(room.state.renderings["c/web"][2])
+    every = tuple(address(f"web-0{n}") for n in (1, 2, 3))
+
+    assert seen == [((),), ((),), (every,)]
+    assert [rounds(room, f"web-0{n}") for n in (1, 2, 3)] == [1, 1, 1]
+    assert attributes(room, "web-02") == {"web": list(every), "id": 2}
+
+
+def test_stuck_replica_of_a_lost_node_that_blocks_a_rollout_is_named_with_its_remedy(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    """Promise 6."""
+    other = RoomNode(room, "n2").join()
+    room.put(deployment("web", 2, min_available=1))
+    for each in (node, other):
+        each.live()
+    while room.controller.life.status(other.key) != "lost":
+        room.tick(2_000)
+        node.exchange()
+    gone = next(each for each in room.state.replicas("c/web") if each.node == "n2")
+    room.put(deployment("web", 2, min_available=1, environment={"A": "2"}))
+    plan = room.plan(deployment("web", 2, min_available=1, environment={"A": "3"}))
+
+    assert room.deployment("web").blocked == (
+        f"web: the 1 ready must stay so (min_available 1) while {gone.name} is not ready "
+        "(node n2 is lost: bring it back, or when it is dead for certain: "
+        "pfi delete node n2 --force); or lower min_available to 0"
+    )
+    assert room.deployment("web").blocked in plan["web"]["warnings"]
