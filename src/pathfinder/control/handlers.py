@@ -29,6 +29,7 @@ from pathfinder.control.objects import (
     Token,
     User,
 )
+from pathfinder.control.rendering import refuse_endless
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names
 from pathfinder.model.definitions import REPLICAS_MAX, container_spec
@@ -53,6 +54,7 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
     kinds = [KINDS.index(document["kind"]) for document in command.documents]
     in_order = sorted(range(len(parsed)), key=kinds.__getitem__)
     things = tuple(_put(tx, principal, parsed[index]) for index in in_order)
+    _refuse_endless(tx, things)
     if command.dirty:
         for thing in things:
             if isinstance(thing, Deployment):
@@ -62,7 +64,16 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
 
 def put(tx: Transaction, principal: Principal, command: commands.Put) -> Thing:
     """Make one document true; the caller has it settled before it is shown."""
-    return _put(tx, principal, manifests.wanted(command.document, "document"), new=command.new)
+    thing = _put(tx, principal, manifests.wanted(command.document, "document"), new=command.new)
+    _refuse_endless(tx, (thing,))
+    return thing
+
+
+def _refuse_endless(tx: Transaction, things: tuple[Thing, ...]) -> None:
+    """Once all are there: a batch may turn a reference round."""
+    for thing in things:
+        if isinstance(thing, Deployment):
+            refuse_endless(tx.state, thing)
 
 
 def _put(

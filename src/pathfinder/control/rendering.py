@@ -5,7 +5,7 @@ replicas of other deployments have now. What a rendering was made from is rememb
 that it is made again only when something of that has changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pathfinder.control.objects import Container, Deployment
@@ -34,10 +34,14 @@ class Rendered(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What a definition's calls need: whether there are any, and whose addresses."""
+    """What a definition's calls need: whether there are any, and whose addresses.
+
+    remade_by: those of them whose new addresses mean a replacement and not another bootstrap.
+    """
 
     is_scripted: bool
     deployments: tuple[str, ...]
+    remade_by: tuple[str, ...] = ()
 
 
 def script_of(spec: ContainerSpec) -> Script:
@@ -54,8 +58,43 @@ def script_of(spec: ContainerSpec) -> Script:
     ]
     if found:
         _render(spec, Surroundings(ordinal=1, replica_count=1, addresses=lambda _: ()))
-    named = {call.parameters.get("deployment_name", "") for call in found} - {""}
-    return Script(bool(found), tuple(sorted(named)))
+    named, remade_by = (
+        tuple(sorted({call.parameters.get("deployment_name", "") for call in some} - {""}))
+        for some in (found, [call for call in found if not call.place.startswith("spec.bootstrap")])
+    )
+    return Script(bool(found), named, remade_by)
+
+
+def refuse_endless(state: State, deployment: Deployment) -> None:
+    """DefinitionWrong when its replicas would be replaced for ever.
+
+    A replacement has another address. Where environments or commands have each other's addresses
+    in a circle, every replacement would therefore ask for the next one.
+    """
+    came_from = {deployment.name: ""}
+    ahead = [deployment]
+    while ahead:
+        here = ahead.pop()
+        for name in script_of(here.spec).remade_by if here.is_scripted else ():
+            if name == deployment.name:
+                raise _endless(came_from, here.name, name)
+            other = state.get(Deployment, f"{deployment.cluster}/{name}")
+            if name not in came_from and other is not None and other.wanted:
+                came_from[name] = here.name
+                ahead.append(other)
+
+
+def _endless(came_from: Mapping[str, str], last: str, name: str) -> DefinitionWrong:
+    way = [last]
+    while came_from[way[-1]]:
+        way.append(came_from[way[-1]])
+    circle = " needs ".join([*reversed(way), name])
+    return DefinitionWrong(
+        "spec",
+        f"replicas would be replaced for ever: {circle} in environment or command, and a "
+        "replacement has another address",
+        hint="have the addresses in bootstrap, which runs again in place",
+    )
 
 
 def trouble(state: State, deployment: Deployment) -> str:

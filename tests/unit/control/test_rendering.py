@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pathfinder.control.commands import Apply, Delete, Scale
+from pathfinder.control.objects import Deployment
 from pathfinder.control.rendering import AWAIT_MS
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.phases import Phase
@@ -293,3 +294,26 @@ def test_stuck_replica_of_a_lost_node_that_blocks_a_rollout_is_named_with_its_re
         "pfi delete node n2 --force); or lower min_available to 0"
     )
     assert room.deployment("web").blocked in plan["web"]["warnings"]
+
+
+def test_addresses_in_a_circle_of_environments_are_refused_as_they_would_never_rest(
+    room: ControlRoom,
+) -> None:
+    web = deployment("web", 1, environment={"DB": addresses_of("db")})
+    database = deployment("db", 1, command=["run", addresses_of("web")])
+    itself = deployment("it", 2, environment={"PEERS": addresses_of("it")})
+
+    with pytest.raises(DefinitionWrong, match="for ever: web needs db needs web in environment"):
+        room.ask(Apply((web, database)))
+    with pytest.raises(DefinitionWrong, match="it needs it"):
+        room.put(itself)
+    assert room.state.count(Deployment) == 0
+
+
+def test_a_batch_may_turn_a_reference_of_environments_round(room: ControlRoom) -> None:
+    room.ask(Apply((deployment("web", 1, environment={"DB": addresses_of("db")}),)))
+    turned = deployment("db", 1, environment={"WEB": addresses_of("web")})
+    plain = deployment("web", 1)
+    room.ask(Apply((turned, plain)))
+
+    assert room.deployment("db").refers == ("web",)
