@@ -126,6 +126,24 @@ MUTANTS = (
         new="    floor = 0\n",
     ),
     Mutant(
+        name="a_new_address_is_not_told_to_those_who_need_it",
+        file="control/settling.py",
+        old="    tx.deployments |= _referrers(tx, tx.deployments)\n",
+        new="",
+    ),
+    Mutant(
+        name="a_rendering_is_remembered_for_ever",
+        file="control/rendering.py",
+        old="if known is None or known[0] != made_from:",
+        new="if known is None:",
+    ),
+    Mutant(
+        name="an_error_is_remembered_for_ever",
+        file="control/settling.py",
+        old="    error = trouble(tx.state, deployment)\n",
+        new="    error = deployment.last_error or trouble(tx.state, deployment)\n",
+    ),
+    Mutant(
         name="the_agent_acts_before_the_server_has_spoken",
         file="agent/core.py",
         old="may_act=conversation.directed and self._daemons.of(slot.name).is_complete,",

@@ -120,6 +120,8 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         return True
     deployment = _tell_trouble(tx, _hold(tx, deployment))
     if deployment.last_error:
+        if not life.recovering:
+            _delete_surplus(tx, deployment, replicas, life)
         tx.deployments.discard(key)
         return False
     if life.recovering:
@@ -129,7 +131,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
     is_free = not deployment.held
     steps = steps_of(tx.state, replicas, deployment, life, looks_at_changes=is_free)
     _take(tx, deployment, steps, {container.name: container for container in replicas})
-    tx.deployments.discard(key)
+    tx.deployments.discard(key)  # its own steps have touched it again
     if is_free and steps.blocked != deployment.blocked:
         tx.put(replace(deployment, blocked=steps.blocked))
         if steps.blocked:
@@ -157,6 +159,16 @@ def _take(
         rebootstrap(tx, container, spec, why=steps.why[name])
     for name in steps.delete:
         delete_container(tx, by_name[name], f"{deployment.name} has {deployment.replicas} replicas")
+
+
+def _delete_surplus(
+    tx: Transaction, deployment: Deployment, replicas: list[Container], life: Life
+) -> None:
+    """All that can be done while it is not known what its replicas are to be."""
+    steps = steps_of(tx.state, replicas, deployment, life, looks_at_changes=False)
+    for container in replicas:
+        if container.name in steps.delete:
+            delete_container(tx, container, steps.why[container.name])
 
 
 def _tell_trouble(tx: Transaction, deployment: Deployment) -> Deployment:

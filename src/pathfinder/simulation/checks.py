@@ -239,6 +239,9 @@ def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -
             raise Broken(f"promise 1: {name} has {deployment.replicas} replicas, not {document}")
         if deployment is not None:
             replicas = state.replicas(deployment.key)
+            if deployment.last_error:
+                _check_trouble(state, deployment)
+                continue
             all_ready = all(each.ready for each in replicas)
             ordinals = sorted(each.ordinal for each in replicas)
             # One that finds no room may hold up the others: it says so, and must not be forced.
@@ -251,3 +254,31 @@ def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -
             ]
             if outdated and all_ready:
                 raise Broken(f"settled: {name} has replicas of an old definition")
+            if all_ready:
+                _check_addresses(state, replicas, document)
+
+
+def _check_trouble(state: State, deployment: Deployment) -> None:
+    """One that says that it cannot go on is right, and lets go of what is surplus all the same."""
+    others = [state.get(Deployment, f"{deployment.cluster}/{name}") for name in deployment.refers]
+    if all(other is not None and other.wanted for other in others):
+        raise Broken(f"settled: {deployment.key} refers to {others}, and says {deployment}")
+    replicas = state.replicas(deployment.key)
+    if any(each.ordinal > deployment.replicas for each in replicas):
+        raise Broken(f"settled: {deployment.key} has {[each.name for each in replicas]}")
+
+
+def _check_addresses(
+    state: State, replicas: Iterable[Container], document: Mapping[str, object]
+) -> None:
+    """What a replica was made with is its number, and the addresses that the others have now."""
+    spec = document["spec"]
+    assert isinstance(spec, dict)
+    if "environment" not in spec:
+        return
+    other = spec["environment"]["OTHERS"].partition("deployment_name=")[2]
+    addresses = ",".join(each.address for each in state.replicas(f"c/{other}") if each.address)
+    for each in replicas:
+        expected = {"NUMBER": str(each.ordinal), "OTHERS": addresses}
+        if each.spec.environment != expected:
+            raise Broken(f"settled: {each.key} has {each.spec.environment}, not {expected}")

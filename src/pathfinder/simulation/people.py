@@ -27,12 +27,16 @@ AGAIN_MS = 3_000
 
 @dataclass(slots=True)
 class Person:
-    """Owner of one thing. `wants`: its last document that was accepted; None: nothing."""
+    """Owner of one thing. `wants`: its last document that was accepted; None: nothing.
+
+    refers: the deployments whose addresses its definitions may need.
+    """
 
     name: str
     is_deployment: bool
     timeline: Timeline
     ask: Ask
+    refers: tuple[str, ...] = ()
     wants: dict[str, Any] | None = None
     busy: bool = False
     asked: int = 0
@@ -87,6 +91,7 @@ class Person:
             "spec": spec,
         }
         if self.is_deployment:
+            spec |= self._calls()
             replicas = luck.randint(0, 4)
             document = document | {
                 "kind": "Deployment",
@@ -94,6 +99,18 @@ class Person:
                 "min_available": luck.randint(0, max(replicas - 1, 0)),
             }
         self._ask(Put(document=document), document)
+
+    def _calls(self) -> dict[str, Any]:
+        """Some need the addresses of others, of which they are replaced: never in a circle."""
+        luck = self.timeline.luck
+        spec: dict[str, Any] = {"network": luck.choice(("none", "default", "default"))}
+        if self.refers and luck.random() < 0.5:
+            other = luck.choice(self.refers)
+            spec["environment"] = {
+                "NUMBER": "$pf-meta:container_id",
+                "OTHERS": f"$pf-meta:deployment_ip_addresses?deployment_name={other}",
+            }
+        return spec
 
     def _scale(self) -> None:
         assert self.wants is not None

@@ -57,7 +57,14 @@ class World:
         self.server = Server(self.timeline, self._on_change)
         self.nodes = [self._node(f"n{index}") for index in range(luck.randint(1, 4))]
         self.people = [
-            Person(f"d{index}", index % 2 == 0, self.timeline, self._ask) for index in range(5)
+            Person(
+                f"d{index}",
+                index % 2 == 0,
+                self.timeline,
+                self._ask,
+                refers=tuple(f"d{other}" for other in range(0, index, 2)),
+            )
+            for index in range(5)
         ]
         self.encodes = luck.random() < 0.2
         self.travel_ms = luck.choice((20, 20, 600))  # how long a message takes at most
@@ -87,7 +94,7 @@ class World:
         node = Node(
             name=name,
             timeline=self.timeline,
-            runtime=ScriptedRuntime(),
+            runtime=ScriptedRuntime(subnet=f"10.0.{name[1:]}"),
             faults=self.faults,
             facts=Facts(
                 hostname=name, memory_mib=CAPACITY_MIB, cpu_millis=8_000, kinds=("system",)
