@@ -187,7 +187,7 @@ def awaited(state: State, deployment: Deployment) -> tuple[str, ...]:
         each.name
         for name in deployment.refers
         for each in _wanted(state, f"{deployment.cluster}/{name}")
-        if each.node and not each.address
+        if each.node and not each.address and each.spec.network != "none"
     )
 
 

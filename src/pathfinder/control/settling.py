@@ -111,13 +111,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         return False
     replicas = tx.state.replicas(key)
     if not deployment.wanted:
-        for container in replicas:
-            delete_container(tx, container, "its deployment is deleted")
-        tx.deployments.discard(key)
-        if not tx.state.replicas(key):
-            tx.drop(deployment)
-            tx.happened("deleted", deployment)
-        return True
+        return _let_go(tx, deployment, replicas)
     deployment = _tell_trouble(tx, _hold(tx, deployment))
     if deployment.last_error:
         if not life.recovering:
@@ -137,6 +131,18 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         if steps.blocked:
             tx.happened("blocked", deployment, why=steps.blocked)
     return bool(steps.create or steps.replace or steps.delete)
+
+
+def _let_go(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> bool:
+    is_news = any(container.wanted for container in replicas)
+    for container in replicas:
+        delete_container(tx, container, "its deployment is deleted")
+    tx.deployments.discard(deployment.key)
+    if not tx.state.replicas(deployment.key):
+        tx.drop(deployment)
+        tx.happened("deleted", deployment)
+        return True
+    return is_news
 
 
 def _take(

@@ -168,7 +168,7 @@ def check_bootstraps(state: State, node: str, jobs: Mapping[str, ScriptedJobs | 
     """After the faults: the wanted round of every container has ended, as its node says."""
     for container in state.all(Container):
         steps = container.spec.bootstrap
-        if container.node != node or not steps:
+        if container.node != node or not steps or _is_held_back(state, container):
             continue
         found = jobs.get(container.name)
         last = found.begun[-1] if found is not None and found.begun else None
@@ -180,6 +180,17 @@ def check_bootstraps(state: State, node: str, jobs: Mapping[str, ScriptedJobs | 
         expected = Phase.BOOTSTRAPPED if is_done else Phase.BOOTSTRAP_ERROR
         if not (is_done or has_failed) or container.phase != expected:
             raise Broken(f"settled: {container.key} is {container.phase.name} after {last}")
+
+
+def _is_held_back(state: State, container: Container) -> bool:
+    """It waits for a deployment that is not there, as its own deployment's `last_error` says."""
+    deployment = state.get(Deployment, container.group)
+    return (
+        deployment is not None
+        and bool(deployment.last_error)
+        and not container.round
+        and container.phase == Phase.PROVISIONED
+    )
 
 
 def _numbers(key: str) -> tuple[int, ...]:
@@ -199,7 +210,8 @@ def check_settled(
             expected.add((container.node, container.name, container.generation))
             is_ready = container.phase == Phase.BOOTSTRAPPED and container.ready
             # One whose tries have all failed waits for a person.
-            if not is_ready and container.phase != Phase.BOOTSTRAP_ERROR:
+            has_failed = container.phase == Phase.BOOTSTRAP_ERROR
+            if not (is_ready or has_failed or _is_held_back(state, container)):
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")

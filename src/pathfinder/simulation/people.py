@@ -25,6 +25,10 @@ Ask = Callable[[Request, Callable[[bytes | PathfinderError], None]], None]
 AGAIN_MS = 3_000
 
 
+def _addresses_of(name: str) -> str:
+    return f"$pf-meta:deployment_ip_addresses?deployment_name={name}"
+
+
 @dataclass(slots=True)
 class Person:
     """Owner of one thing. `wants`: its last document that was accepted; None: nothing.
@@ -101,15 +105,18 @@ class Person:
         self._ask(Put(document=document), document)
 
     def _calls(self) -> dict[str, Any]:
-        """Some need the addresses of others, of which they are replaced: never in a circle."""
+        """Some need the addresses of others: in environments never in a circle, for good reason."""
         luck = self.timeline.luck
         spec: dict[str, Any] = {"network": luck.choice(("none", "default", "default"))}
         if self.refers and luck.random() < 0.5:
             other = luck.choice(self.refers)
             spec["environment"] = {
                 "NUMBER": "$pf-meta:container_id",
-                "OTHERS": f"$pf-meta:deployment_ip_addresses?deployment_name={other}",
+                "OTHERS": _addresses_of(other),
             }
+        if self.refers and luck.random() < 0.5:
+            attributes = {"others": _addresses_of(luck.choice((*self.refers, self.name)))}
+            spec["bootstrap"] = [{"type": "chef-solo", "tries": 2, "attributes": attributes}]
         return spec
 
     def _scale(self) -> None:

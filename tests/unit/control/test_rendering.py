@@ -317,3 +317,30 @@ def test_a_batch_may_turn_a_reference_of_environments_round(room: ControlRoom) -
     room.ask(Apply((turned, plain)))
 
     assert room.deployment("db").refers == ("web",)
+
+
+def test_deployments_that_refer_to_each_other_can_be_deleted_one_after_another(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    web = deployment("web", 2, bootstrap=steps(web=addresses_of("web"), db=addresses_of("db")))
+    database = deployment("db", 1, bootstrap=steps(web=addresses_of("web")))
+    room.ask(Apply((web, database)))
+    live(node)
+    for name in ("web", "db"):
+        room.ask(Delete("deployment", CLUSTER, name))
+        node.exchange()
+    node.live()
+
+    assert room.state.count(Deployment) == 0
+    assert room.state.referrers == {}
+
+
+def test_nobody_waits_for_the_address_of_what_has_no_network(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    web = deployment("web", 1, bootstrap=steps(db=addresses_of("db")))
+    room.ask(Apply((deployment("db", 1, network="none"), web)))
+    live(node, mute=("db-01",))
+
+    assert attributes(room, "web-01") == {"db": []}
+    assert room.container("web-01").ready
