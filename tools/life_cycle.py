@@ -25,7 +25,8 @@ steps, or a person's word, begin a new *round* of bootstrap in the same generati
 
 ## What a person sees beside the phase
 
-- `ready`: it runs, has an address (unless it wants none), and its node is heard.
+- `ready`: it runs, has an address (unless it wants none), does not end again and again (a crash
+  loop), and its node is heard.
 - `why`, `hint` and `error_code`: the reason of the last step, or of the last failure.
 - `explanation`: why a `PENDING` container has no node, and what would give it one.
 - `leaving`: earlier generations that a node has not let go of. They still count.

@@ -20,6 +20,7 @@ from pathfinder.model.errors import ERRORS, PathfinderError
 from pathfinder.runtimes import port
 from pathfinder.runtimes.port import RuntimeFailure
 from pathfinder.server.settings import SETTINGS as SERVER_SETTINGS
+from pathfinder.wire.messages import CRASH_LOOP
 from tools.life_cycle import life_cycle_page
 
 Kind = TypeVar("Kind")
@@ -72,6 +73,7 @@ NEXT_STEP: Final[Mapping[str, str]] = {
     "not_there": "Nothing: the agent makes it again while it is wanted.",
     "name_occupied": "Rename or remove what has the name on the node, or choose another name.",
     "image_missing": "Provide the image on the node, or name the remote that has it.",
+    "crash_loop": "Look at `pfi logs`. A changed definition is tried at once.",
     "refused": "Change the definition; the message carries the daemon's words.",
 }
 
@@ -118,7 +120,9 @@ def errors_page() -> str:
         (f"`{kind.code}`", str(kind.http_status), _yes(kind.retry), *_told(kind.code, kind))
         for kind in (*ERRORS, *api_failures())
     )
-    runtime = ((f"`{kind.code}`", *_told(kind.code, kind)) for kind in runtime_failures())
+    runtime = [(f"`{kind.code}`", *_told(kind.code, kind)) for kind in runtime_failures()]
+    looping = "Its program ended three times in a row, each within 10 s of its start."
+    runtime.append((f"`{CRASH_LOOP}`", looping, NEXT_STEP[CRASH_LOOP]))
     client = (
         (f"`{kind.code}`", _yes(kind.retry), *_told(kind.code, kind)) for kind in client_failures()
     )

@@ -7,6 +7,7 @@ import pytest
 
 from pathfinder.cli.config import FIELDS
 from pathfinder.model.errors import ERRORS
+from pathfinder.wire.messages import CRASH_LOOP
 from tools import references
 from tools.tidy import tracked_files
 
@@ -37,7 +38,7 @@ def test_stale_page_is_noticed_and_written(tmp_path: Path) -> None:
 def test_every_error_has_a_next_step_and_no_step_is_left_over() -> None:
     told = (*ERRORS, *references.api_failures(), *references.client_failures())
     codes = [kind.code for kind in told]
-    codes += [kind.code for kind in references.runtime_failures()]
+    codes += [CRASH_LOOP, *(kind.code for kind in references.runtime_failures())]
 
     assert sorted(references.NEXT_STEP) == sorted(codes)
 

@@ -314,7 +314,6 @@ class AgentCore:
         slot.wanted, slot.checked = assignment, slots.checked_by(assignment)
         if before is None or assignment is None or _version(before) != _version(assignment):
             slots.forgive(slot)
-            slot.restart_count = 0
         self._touch(slot)
 
     # Results.
@@ -383,6 +382,8 @@ class AgentCore:
     def _decide(
         self, now_ms: int, slot: Slot, room: Room, out: list[Effect], blocked: dict[str, None]
     ) -> None:
+        if slots.has_stabilised(slot, now_ms):
+            self._reporting.mark(slot.name)
         step = slots.next_step(slot, now_ms, self._permit(slot))
         if step is None:
             wake_ms = slots.wake_ms(slot, now_ms)

@@ -14,11 +14,13 @@ from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.health import Health, health_from
 from pathfinder.runtimes.port import Instance, Labels, State
 from pathfinder.runtimes.qualified import plain_name
-from pathfinder.wire.messages import Assignment, Holding, HoldingPhase
+from pathfinder.wire.messages import CRASH_LOOP, Assignment, Holding, HoldingPhase
 
 BACK_OFF_MS_MIN: Final = 500
 BACK_OFF_MS_MAX: Final = 60_000
-STABLE_MS: Final = 10_000  # what ran this long and then died is started again at once
+STABLE_MS: Final = 10_000  # what has run this long is forgiven its earlier deaths
+CRASH_LOOP_DEATHS: Final = 3  # so many in a row, each before it was stable, are a crash loop
+CRASH_LOOP_HINT: Final = "pfi logs shows what it wrote; it is tried again, at last every 60 s"
 LOOK_MS_MIN: Final = 50
 LOOK_MS_MAX: Final = 30_000
 
@@ -56,6 +58,7 @@ class Slot:
     has_stop_failed: bool = False
     runs_since_ms: int | None = None
     has_died: bool = False
+    death_count: int = 0  # in a row: since it was stable last
     restart_count: int = 0
     ended: str = ""  # how its program ended last
     reported: int = 0
@@ -78,6 +81,11 @@ class Slot:
             and labels is not None
             and (labels.generation, labels.digest) == (wanted.generation, wanted.digest)
         )
+
+    @property
+    def is_crash_looping(self) -> bool:
+        """Whether it dies again and again, and has not been stable since."""
+        return self.death_count >= CRASH_LOOP_DEATHS and self.is_matched
 
     @property
     def may_be_there(self) -> bool:
@@ -160,7 +168,15 @@ def wake_ms(slot: Slot, now_ms: int) -> int | None:
         return None
     if slot.retry_ms > now_ms:
         return slot.retry_ms
-    return slot.look_ms
+    moments = (slot.look_ms, stable_ms(slot))
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def stable_ms(slot: Slot) -> int | None:
+    """When its earlier deaths are forgiven if it runs until then; None: nothing is to forgive."""
+    if slot.runs_since_ms is None or not slot.death_count:
+        return None
+    return slot.runs_since_ms + STABLE_MS
 
 
 def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) -> None:
@@ -187,9 +203,10 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
         slot.has_died = True
         slot.ended = instance.ended if instance is not None else ""
         if now_ms - ran_since_ms >= STABLE_MS:
-            slot.attempt_count = 0
-        else:
+            stabilise(slot)
+        elif slot.death_count:
             back_off(slot, now_ms)
+        slot.death_count += 1
 
 
 def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
@@ -265,8 +282,23 @@ def spread(name: str, attempt: int, pause_ms: int) -> int:
     return min(BACK_OFF_MS_MAX, pause_ms + spread_ms)
 
 
+def stabilise(slot: Slot) -> None:
+    """It has run for long enough: it is started at once when it dies, and is no crash loop."""
+    slot.attempt_count = slot.death_count = 0
+
+
+def has_stabilised(slot: Slot, now_ms: int) -> bool:
+    """Whether it has run for long enough by now, and what was to forgive is forgiven."""
+    until_ms = stable_ms(slot)
+    if until_ms is None or until_ms > now_ms:
+        return False
+    stabilise(slot)
+    return True
+
+
 def forgive(slot: Slot) -> None:
     """What is wanted has changed: earlier failures say nothing about it."""
+    slot.death_count = slot.restart_count = 0
     slot.failure, slot.attempt_count, slot.retry_ms = None, 0, 0
     slot.ended = ""
     slot.has_stop_failed = slot.has_died = False
@@ -311,6 +343,10 @@ def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
     failure = slot.failure
     if failure is None and slot.state == "frozen":
         failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
+    if failure is None and slot.is_crash_looping:
+        message = "its program ends soon after each start"
+        message += f": {slot.ended}" if slot.ended else ""
+        failure = failed(CRASH_LOOP, message, CRASH_LOOP_HINT)
     phase = _phase(slot, permit)
     return _holding(slot, labels.generation, labels.digest, phase, failure)
 
@@ -320,6 +356,8 @@ def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
     if verb in _PHASE_OF_VERB:
         return _PHASE_OF_VERB[verb]
     failure = slot.failure
+    if slot.certain and slot.is_crash_looping and slot.state in ("created", "stopped"):
+        return "failed"
     if not slot.certain:
         return "unknown" if failure is None or failure.code == "outcome_unknown" else "failed"
     is_wanted = slot.wanted is not None and (slot.wanted.hold or slot.is_matched)

@@ -18,7 +18,7 @@ from pathfinder.control.workloads import (
     rebootstrap,
 )
 from pathfinder.model.phases import Phase
-from pathfinder.wire.messages import BootstrapState, Exchange, Holding
+from pathfinder.wire.messages import CRASH_LOOP, BootstrapState, Exchange, Holding
 
 TEXT_MAX = 500
 PHASE_OF_BOOTSTRAP: Final[Mapping[BootstrapState, Phase]] = {
@@ -228,14 +228,20 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
     if held.restarts > container.restarts:
         tx.happened("restarted", container, why=(held.ended or "its program had ended")[:TEXT_MAX])
     has_address = bool(held.addresses) or container.spec.network == "none"
-    ready = has_address and phase not in UNFINISHED and _is_healthy(container, held)
+    is_looping = held.error_code == CRASH_LOOP
+    is_well = _is_healthy(container, held) and not is_looping
+    ready = has_address and phase not in UNFINISHED and is_well
     became_ready = ready and not container.ready
     if became_ready:
         container = let_abandoned_go(tx, container)
     has_failed = phase == Phase.BOOTSTRAP_ERROR
     held_back = "" if container.round else _why_held_back(tx, container)
     why = _why_of(phase, held, held_back, has_address=has_address)
-    if not why and not ready:
+    if is_looping:
+        why = held.error[:TEXT_MAX]
+        if container.error_code != CRASH_LOOP:
+            tx.happened(CRASH_LOOP, container, why=why)
+    elif not why and not ready:
         why = _why_unhealthy(held)
     if container.ready and not ready:
         tx.happened("unready", container, why=why)
@@ -252,8 +258,8 @@ def _running(tx: Transaction, container: Container, held: Holding) -> None:
         bootstrap_exit_code=held.bootstrap_exit_code,
         address=held.addresses[0] if held.addresses else container.address,
         why=why,
-        hint=held.hint[:TEXT_MAX] if has_failed else "",
-        error_code=held.error_code if has_failed else "",
+        hint=held.hint[:TEXT_MAX] if has_failed or is_looping else "",
+        error_code=held.error_code if has_failed or is_looping else "",
     )
     if became_ready:
         tx.happened("ready", container, why=held.addresses[0] if held.addresses else "")
@@ -311,7 +317,10 @@ def _failed(tx: Transaction, container: Container, held: Holding) -> None:
     why = held.error[:TEXT_MAX]
     if began:
         container = move(container, Phase.PROVISION_ERROR)
-    if began or why != container.why:
+    is_looping = held.error_code == CRASH_LOOP
+    if is_looping and container.error_code != CRASH_LOOP:
+        tx.happened(CRASH_LOOP, container, why=why)
+    elif not is_looping and (began or why != container.why):
         tx.happened("failed", container, why=why)
     if container.ready:
         tx.happened("unready", container, why=why)

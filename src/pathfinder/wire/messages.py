@@ -38,6 +38,7 @@ from typing import Any, Final, Literal
 PROTOCOL: Final = 1
 LEASE_MS: Final = 10_000
 HEARTBEAT_MS: Final = 3_000
+CRASH_LOOP: Final = "crash_loop"  # an `error_code`: it runs now and then, and is not ready
 HOLDING_MAX: Final = 5_000
 BODY_BYTES_MAX: Final = 4 << 20
 

@@ -312,6 +312,73 @@ def test_container_that_died_after_a_while_is_started_at_once_and_counted() -> N
     assert node.holding()[0].restarts == 1
 
 
+def dies(node: Node, name: str = "web-01", ended: str = "exit code 1") -> list[Effect]:
+    """The daemon says that something happened; a look finds the container stopped."""
+    node.core.on_change(node.now_ms, Change(name=name))
+    looks = [effect for effect in node.later(50) if isinstance(effect, Inspect)]
+    stopped = replace(instance(name, state="stopped"), ended=ended)
+    return node.finish(looks[0], Inspected(instance=stopped))
+
+
+def starts_again(node: Node) -> int:
+    """After how many milliseconds it is started again; it runs then."""
+    began_ms = node.now_ms
+    while not (starts := [e for e in node.core.in_hand.values() if isinstance(e, Start)]):
+        node.later(max(1, node.core.wake_ms(node.now_ms) - node.now_ms))
+        for look in [e for e in node.core.in_hand.values() if isinstance(e, Inspect)]:
+            node.finish(look, Inspected(instance=instance("web-01", state="stopped")))
+    node.finish(starts[0])
+    return node.now_ms - began_ms
+
+
+def looping() -> tuple[Node, list[int]]:
+    """A node whose container has died three times, soon after each start; the pauses."""
+    node = Node(instance("web-01"))
+    node.want(wish("web-01"))
+    pauses = []
+    for _ in range(3):
+        dies(node)
+        pauses.append(starts_again(node))
+    return node, pauses
+
+
+def test_first_death_is_mended_at_once_and_the_next_ones_after_pauses_that_grow() -> None:
+    _, (first, second, third) = looping()
+
+    assert first == 0
+    assert 500 <= second < 750
+    assert 1_000 <= third < 1_500
+
+
+def test_crash_loop_is_said_until_it_has_run_for_a_while() -> None:
+    node, _ = looping()
+    during = node.holding()[0]
+    node.exchange()
+    for _ in range(20):
+        for look in [e for e in node.later(500) if isinstance(e, Inspect)]:
+            node.finish(look, Inspected(instance=instance("web-01")))
+    after = node.holding()[0]
+
+    assert (during.phase, during.error_code) == ("running", "crash_loop")
+    assert during.error == "its program ends soon after each start: exit code 1"
+    assert (after.phase, after.error_code, after.restarts) == ("running", "", 3)
+
+
+def test_crash_loop_in_its_pause_has_failed() -> None:
+    node, _ = looping()
+    dies(node)
+    held = node.holding()[0]
+
+    assert (held.phase, held.error_code) == ("failed", "crash_loop")
+
+
+def test_crash_loop_of_an_older_definition_says_nothing_about_the_new_one() -> None:
+    node, _ = looping()
+    node.want(wish("web-01", generation=2))
+
+    assert {held.error_code for held in node.holding()} == {""}
+
+
 def test_silent_daemon_is_reported_and_nothing_is_tried_until_it_lists_again() -> None:
     node = Node(instance("web-01"))
     node.want(wish("web-01"), wish("web-02"))

@@ -9,7 +9,17 @@ from pathfinder.control.commands import Delete
 from pathfinder.control.life import OUTWAIT_MS, SUSPECT_MS
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import HoldingPhase, Measurements
-from tests.support.control_room import CLUSTER, FACTS, ControlRoom, RoomNode, container, held
+from tests.support.control_room import (
+    CLUSTER,
+    FACTS,
+    ControlRoom,
+    RoomNode,
+    container,
+    deployment,
+    held,
+)
+
+ROUNDS = 10
 
 
 @pytest.fixture
@@ -90,6 +100,46 @@ def test_failure_that_passes_leaves_no_trace_on_the_container(
 
     assert (after.phase, after.ready) == (Phase.BOOTSTRAPPED, True)
     assert (after.why, after.hint, after.error_code) == ("", "", "")
+
+
+def test_crash_loop_is_a_condition_told_once_and_is_not_ready_until_it_ends(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    loop = {"error": "it ends soon", "error_code": "crash_loop", "hint": "pfi logs"}
+    says(node)
+    for phase in ("failed", "running", "starting", "failed", "running"):
+        says(node, phase=phase, **loop)
+    during = room.container("one")
+    says(node)
+    after = room.container("one")
+
+    assert (during.ready, during.phase) == (False, Phase.BOOTSTRAPPED)
+    assert (during.why, during.hint, during.error_code) == (
+        "it ends soon",
+        "pfi logs",
+        "crash_loop",
+    )
+    assert room.actions("one").count("crash_loop") == 1
+    assert room.actions("one").count("unready") == 1
+    assert (after.ready, after.why, after.hint, after.error_code) == (True, "", "", "")
+
+
+def test_rollout_waits_for_a_replica_that_crash_loops(room: ControlRoom) -> None:
+    """Promise 6."""
+    node = RoomNode(room, "n1").join()
+    room.put(deployment("web", 2, min_available=1))
+    node.live()
+    room.put(deployment("web", 2, min_available=1, environment={"BROKEN": "1"}))
+    good = {name: each.digest for name, each in node.holding.items()}
+    for _ in range(ROUNDS):
+        node.exchange()
+        node.obey()
+        for name, each in node.holding.items():
+            if each.digest != good[name]:
+                node.holding[name] = replace(each, error_code="crash_loop", error="ends soon")
+    ready = [each.digest for each in room.state.replicas("c/web") if each.ready]
+
+    assert ready == [good["web-01"]]
 
 
 def test_text_of_a_node_is_kept_within_its_bound(room: ControlRoom, node: RoomNode) -> None:
