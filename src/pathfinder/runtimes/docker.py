@@ -62,8 +62,10 @@ from pathfinder.runtimes.port import (
     Change,
     ImageMissing,
     Instance,
+    InstanceSnapshot,
     NameOccupied,
     NotThere,
+    Offer,
     OutcomeUnknown,
     Refused,
     RuntimeDown,
@@ -203,6 +205,35 @@ class DockerRuntime:
             self._own(name)
         raise Refused(f"Docker can keep no note of {len(note)} characters on {name}")
 
+    def offer_copy(self, name: str, address: str) -> Offer:
+        """Refused: Docker hands no container to another daemon."""
+        raise _no_copies(f"{name} cannot be handed over at {address}")
+
+    def pull_copy(self, wish: Wish, offer: Offer) -> None:
+        """Refused: Docker takes no container from another daemon."""
+        raise _no_copies(f"{wish.name} cannot be taken from a daemon of the kind {offer.runtime}")
+
+    def complete_copy(self, wish: Wish) -> None:
+        """Refused: there are no copies."""
+        raise _no_copies(f"{wish.name} is no copy")
+
+    def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
+        """None: Docker makes no snapshots of a container."""
+        with _reading():
+            self._own(name)
+        return []
+
+    def make_snapshot(self, name: str, snapshot: str) -> None:
+        """Refused: Docker makes no snapshots of a container."""
+        raise _no_copies(f"{name} cannot have the snapshot {snapshot}")
+
+    def restore_snapshot(self, name: str, snapshot: str) -> None:
+        """Refused: Docker makes no snapshots of a container."""
+        raise _no_copies(f"{name} cannot go back to a snapshot {snapshot}")
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Success: there is no snapshot of any name."""
+
     def read_file(self, name: str, path: str) -> bytes:
         """The content of one file."""
         with _reading():
@@ -335,6 +366,13 @@ class _Session:
     def exit_code(self) -> int:
         """Docker calls a command that is not there one that cannot be run (126)."""
         return NOT_FOUND if self._is_missing else self._session.exit_code()
+
+
+def _no_copies(what: str) -> Refused:
+    return Refused(
+        f"{what}: Docker copies no containers",
+        hint="keep what must last in a named volume, or use a system container",
+    )
 
 
 @contextmanager

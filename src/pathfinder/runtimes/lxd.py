@@ -23,9 +23,23 @@ from pathfinder.runtimes.lxd_answers import (
     says_refused,
     usage_from,
 )
+from pathfinder.runtimes.lxd_copies import (
+    complete_request,
+    make_request,
+    offer_from,
+    offer_request,
+    pull_request,
+    restore_request,
+    says_unreached,
+    snapshot_path,
+    snapshots_from,
+    snapshots_path,
+)
 from pathfinder.runtimes.lxd_requests import (
+    COPY_KEY,
     Ground,
     LxdRequest,
+    check_wish,
     create_request,
     delete_request,
     note_request,
@@ -51,11 +65,14 @@ from pathfinder.runtimes.port import (
     CALL_S_MAX,
     LIST_S_MAX,
     NOTE_LENGTH_MAX,
+    PULL_S_MAX,
     Change,
     ImageMissing,
     Instance,
+    InstanceSnapshot,
     NameOccupied,
     NotThere,
+    Offer,
     OutcomeUnknown,
     Refused,
     RuntimeDown,
@@ -128,7 +145,7 @@ class LxdRuntime:
 
     def create(self, wish: Wish) -> None:
         """Make the instance, stopped; one that carries the same labels already is success."""
-        _check_wish(wish)
+        check_wish(wish)
         with _reading():
             if self._ground is None:
                 self._ground = _read_ground(self._client)
@@ -205,6 +222,79 @@ class LxdRuntime:
         with _acting():
             self._own(name)
             self._run(note_request(name, note))
+
+    def offer_copy(self, name: str, address: str) -> Offer:
+        """Be ready to hand the instance to another LXD that reaches this one at `address`, once."""
+        with _acting():
+            document = self._own(name)
+            server = self._client.get("/1.0")
+            if not server["config"].get("core.https_address"):
+                raise Refused(
+                    "this LXD listens at no address, so that no other node can take a copy",
+                    hint=f"on this node: lxc config set core.https_address {address}",
+                )
+            request = offer_request(name)
+            operation = self._client.begin(request.method, request.path, request.body)
+        return offer_from(document, server, operation.path, operation.metadata, address)
+
+    def pull_copy(self, wish: Wish, offer: Offer) -> None:
+        """Take what is offered as a half-made copy, or bring that copy up to date."""
+        check_wish(wish)
+        with _reading():
+            if self._ground is None:
+                self._ground = _read_ground(self._client)
+        with _acting():
+            is_there = self._has_half_copy(wish)
+            request = pull_request(wish, offer, self._ground, is_there=is_there)
+            try:
+                self._client.run(request.method, request.path, request.body, timeout_s=PULL_S_MAX)
+            except OperationFailed as error:
+                if says_unreached(str(error)):
+                    address = offer.details["address"]
+                    hint = f"let this node reach {address} (TCP), where the other LXD listens"
+                    raise RuntimeFailure(f"no way to {address}: {error}", hint=hint) from error
+                raise
+
+    def complete_copy(self, wish: Wish) -> None:
+        """Let the half-made copy be what was wished."""
+        with _acting():
+            if self._has_half_copy(wish, or_whole=True):
+                self._run(complete_request(wish))
+                return
+        raise NotThere(f"there is no copy {wish.name}")
+
+    def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
+        """The instance's snapshots, oldest first."""
+        with _reading():
+            self._own(name)
+            return snapshots_from(self._client.get(snapshots_path(name)))
+
+    def make_snapshot(self, name: str, snapshot: str) -> None:
+        """Keep the state of its disk under a name."""
+        with _acting():
+            if any(one.name == snapshot for one in self.list_snapshots(name)):
+                raise NameOccupied(f"{name} has a snapshot {snapshot} already")
+            self._run(make_request(name, snapshot))
+
+    def restore_snapshot(self, name: str, snapshot: str) -> None:
+        """Bring a stopped instance back to a snapshot, its configuration and labels as well."""
+        with _acting():
+            document = self._own(name)
+            if document["status"] != "Stopped":
+                raise Refused(f"{name} runs", hint="stop it, then restore the snapshot")
+            kept = self._client.get(snapshot_path(name, snapshot))
+            if labels_from(kept["config"]) != labels_from(document["config"]):
+                raise Refused(f"snapshot {snapshot} is of another generation of {name}")
+            self._run(restore_request(name, snapshot))
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a snapshot."""
+        with _acting():
+            self._own(name)
+            try:
+                self._run(LxdRequest(method="DELETE", path=snapshot_path(name, snapshot)))
+            except NotFound:
+                return
 
     def read_file(self, name: str, path: str) -> bytes:
         """The content of one file."""
@@ -302,6 +392,16 @@ class LxdRuntime:
             return False
         return not is_half_made(document)
 
+    def _has_half_copy(self, wish: Wish, *, or_whole: bool = False) -> bool:
+        """Whether the wish's half-made copy is there, or with `or_whole` the whole one."""
+        try:
+            config = self._own(wish.name)["config"]
+        except NotThere:
+            return False
+        if labels_from(config) == wish.labels and (or_whole or COPY_KEY in config):
+            return True
+        raise NameOccupied(f"{wish.name} is there already, and is not this copy")
+
     def _wait_for_maker(self, name: str) -> bool:
         """Whether LXD is making `name` just now; returns when that has ended."""
         running = self._client.get("/1.0/operations?recursion=1").get("running") or ()
@@ -368,23 +468,6 @@ def _failure(error: LxdError) -> RuntimeFailure:
     if isinstance(error, Answered) and error.status < 500:
         return Refused(str(error))
     return RuntimeFailure(str(error))
-
-
-def _check_wish(wish: Wish) -> None:
-    if wish.spec.kind != "system":
-        raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
-    if wish.spec.command:
-        raise Refused("a system container's command is its image's init", hint="leave out command")
-    if wish.spec.ports or wish.spec.mounts:
-        raise Refused(
-            "LXD's containers have an address and a disk of their own, no ports or volumes",
-            hint="leave out ports and mounts, or ask for kind: application",
-        )
-    if wish.remote is not None and wish.remote.protocol == "registry":
-        raise Refused(
-            f"remote {wish.remote.name} is a registry, whose images are for application containers",
-            hint="LXD's images come from a remote with protocol: daemon or simplestreams",
-        )
 
 
 def _gaps(total_s: float) -> Iterator[float]:

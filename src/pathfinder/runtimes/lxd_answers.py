@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pathfinder.model.resources import MIB, Resources
-from pathfinder.runtimes.lxd_requests import LABEL_PREFIX, NOTE_KEY, Ground
+from pathfinder.runtimes.lxd_requests import COPY_KEY, LABEL_PREFIX, NOTE_KEY, Ground
 from pathfinder.runtimes.moments import moment_ms
 from pathfinder.runtimes.port import Change, Instance, Labels, RuntimeFacts, State, Usage
 
@@ -78,8 +78,9 @@ def is_half_made(document: Document) -> bool:
     Once the root disk is complete LXD notes that the templates are to be applied at the first
     start; before that, an instance that has never been started has no such note. The first start
     takes the note away, but has noted the map of user ids by then, also when it was interrupted.
+    A copy from another node is marked until it is complete.
     """
-    return (
+    return COPY_KEY in document["config"] or (
         document["status"] == "Stopped"
         and str(document.get("last_used_at", "")).startswith(NEVER)
         and not MADE_NOTES & document["config"].keys()

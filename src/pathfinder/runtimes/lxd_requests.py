@@ -13,10 +13,11 @@ from pathfinder.model.definitions import ImageSource
 from pathfinder.model.resources import Resources
 from pathfinder.runtimes.lxdclient.images import Source
 from pathfinder.runtimes.lxdclient.paths import instance_path
-from pathfinder.runtimes.port import Labels, Remote, Wish
+from pathfinder.runtimes.port import Labels, Refused, Remote, Wish
 
 LABEL_PREFIX: Final = "user.pathfinder."
 NOTE_KEY: Final = "user.pathfinder.note"
+COPY_KEY: Final = "user.pathfinder.copy"  # until it is complete; LXD keeps no empty values
 POOLS_WITH_SIZE: Final = frozenset({"btrfs", "zfs", "lvm", "ceph"})
 START_S_MAX: Final = 30
 
@@ -47,6 +48,24 @@ class Ground:
     def has_disk_limit(self) -> bool:
         """Whether a size of the root disk is enforced; a directory pool ignores it silently."""
         return bool(self.root_device) and self.pool_driver in POOLS_WITH_SIZE
+
+
+def check_wish(wish: Wish) -> None:
+    """Refused, with what to do, when LXD cannot run it."""
+    if wish.spec.kind != "system":
+        raise Refused("LXD runs system containers only", hint="ask for a node with another runtime")
+    if wish.spec.command:
+        raise Refused("a system container's command is its image's init", hint="leave out command")
+    if wish.spec.ports or wish.spec.mounts:
+        raise Refused(
+            "LXD's containers have an address and a disk of their own, no ports or volumes",
+            hint="leave out ports and mounts, or ask for kind: application",
+        )
+    if wish.remote is not None and wish.remote.protocol == "registry":
+        raise Refused(
+            f"remote {wish.remote.name} is a registry, whose images are for application containers",
+            hint="LXD's images come from a remote with protocol: daemon or simplestreams",
+        )
 
 
 def create_request(wish: Wish, ground: Ground) -> LxdRequest:

@@ -16,7 +16,7 @@ Rules for implementations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.resources import NOTHING, Resources
@@ -25,6 +25,7 @@ State = Literal["created", "starting", "running", "stopping", "stopped", "frozen
 CALL_S_MAX: Final = 120.0
 LIST_S_MAX: Final = 30.0
 NOTE_LENGTH_MAX: Final = 1_000
+PULL_S_MAX: Final = 3_600.0  # 100 GB at the 30 MB/s of a slow pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,27 @@ class Instance:
     started_ms: int = 0  # wall clock, when the daemon knows; 0: unknown
     note: str = ""
     ended: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One chance to take a copy of an instance from its daemon, for whoever holds it.
+
+    runtime: the kind of daemon that can take it. details: that daemon's own words. They hold
+    secrets: an offer is passed on, never stored, and never shown.
+    """
+
+    runtime: str
+    details: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSnapshot:
+    """A state of an instance's disk that it can be brought back to. -1: the daemon cannot say."""
+
+    name: str
+    made_ms: int = -1
+    size_mib: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +205,40 @@ class Runtime(Protocol):
         It survives restarts of instance and daemon and travels with a copy. Refused where the
         daemon can keep nothing beside an instance.
         """
+
+    def offer_copy(self, name: str, address: str) -> Offer:
+        """Be ready to hand the instance, running or not, with its snapshots to another daemon once.
+
+        address: "host:port" at which the other reaches this daemon. Refused where the daemon hands
+        nothing over, or listens at no address.
+        """
+
+    def pull_copy(self, wish: Wish, offer: Offer) -> None:
+        """Take what is offered as a half-made copy, or bring that copy up to date. PULL_S_MAX.
+
+        The copy has the wish's labels with an empty digest, so that it cannot be started, and is
+        recognised, until `complete_copy`. Its disk, its snapshots and its note are the offered
+        one's. A complete instance is never written over: NameOccupied.
+        """
+
+    def complete_copy(self, wish: Wish) -> None:
+        """Let the half-made copy be what was wished: it can be started. Done already is success."""
+
+    def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
+        """The instance's snapshots, oldest first."""
+
+    def make_snapshot(self, name: str, snapshot: str) -> None:
+        """Keep the state of its disk under a name. One of this name already is `NameOccupied`."""
+
+    def restore_snapshot(self, name: str, snapshot: str) -> None:
+        """Bring a stopped instance back to a snapshot.
+
+        Refused while it runs, and when the snapshot is of another generation: the daemon brings the
+        labels back as well, and the instance would be taken for that generation.
+        """
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a snapshot. Absent is success."""
 
     def read_file(self, name: str, path: str) -> bytes:
         """The content of one file."""

@@ -34,9 +34,11 @@ from pathfinder.runtimes.port import (
     Change,
     ImageMissing,
     Instance,
+    InstanceSnapshot,
     Labels,
     NameOccupied,
     NotThere,
+    Offer,
     OutcomeUnknown,
     Refused,
     RuntimeDown,
@@ -78,6 +80,7 @@ class _Held:
     jobs: ScriptedJobs = field(init=False)
     note: str = ""
     console: bytes = b""
+    snapshots: dict[str, tuple[Labels, str, dict[str, bytes]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.jobs = ScriptedJobs(self.files)
@@ -257,6 +260,85 @@ class ScriptedRuntime:
         assert len(note) <= NOTE_LENGTH_MAX, len(note)
         self._check_up()
         self._own(name).note = note
+
+    def offer_copy(self, name: str, address: str) -> Offer:
+        """The instance as it is when the copy is taken; `address` is not needed in memory."""
+        self._check_up()
+        held = self._own(name)
+        taken: list[str] = []
+
+        def take() -> _Held:
+            self._check_up()
+            if taken or self._held.get(name) is not held:
+                raise RuntimeFailure(f"the offer of {name} at {address} is over")
+            taken.append(address)
+            return held
+
+        return Offer(runtime="scripted", details={"take": take})
+
+    def pull_copy(self, wish: Wish, offer: Offer) -> None:
+        """Take disk, snapshots and note."""
+        self._check_up()
+        if offer.runtime != "scripted":
+            raise Refused(f"no copies are taken from a daemon of the kind {offer.runtime}")
+        there = self._held.get(wish.name)
+        if there is not None and not self._is_half_of(there, wish):
+            raise NameOccupied(f"{wish.name} is there already, and is not this copy")
+        source: _Held = offer.details["take"]()
+        copied = _Held(
+            labels=replace(wish.labels, digest=""),
+            spec=wish.spec,
+            state="created",
+            address=self._next_address() if wish.spec.network == "default" else "",
+            files=dict(source.files),
+            note=source.note,
+        )
+        copied.snapshots = dict(source.snapshots)
+        self._held[wish.name] = copied
+        self._tell(wish.name)
+
+    def complete_copy(self, wish: Wish) -> None:
+        """Give it its whole labels."""
+        self._check_up()
+        held = self._own(wish.name)
+        if held.labels != wish.labels and not self._is_half_of(held, wish):
+            raise NameOccupied(f"{wish.name} is there already, and is not this copy")
+        held.labels = wish.labels
+        self._tell(wish.name)
+
+    def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
+        """As they were made."""
+        self._check_up()
+        return [InstanceSnapshot(name=one) for one in self._own(name).snapshots]
+
+    def make_snapshot(self, name: str, snapshot: str) -> None:
+        """Keep files and note."""
+        self._check_up()
+        held = self._own(name)
+        if snapshot in held.snapshots:
+            raise NameOccupied(f"{name} has a snapshot {snapshot} already")
+        assert held.labels is not None, "own"
+        held.snapshots[snapshot] = (held.labels, held.note, dict(held.files))
+
+    def restore_snapshot(self, name: str, snapshot: str) -> None:
+        """Bring files and note back."""
+        self._check_up()
+        held = self._own(name)
+        if held.state not in ("created", "stopped"):
+            raise Refused(f"{name} runs", hint="stop it, then restore the snapshot")
+        if snapshot not in held.snapshots:
+            raise NotThere(f"{name} has no snapshot {snapshot}")
+        labels, note, files = held.snapshots[snapshot]
+        if labels != held.labels:
+            raise Refused(f"snapshot {snapshot} is of another generation of {name}")
+        held.note = note
+        held.files.clear()
+        held.files.update(files)
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Forget it."""
+        self._check_up()
+        self._own(name).snapshots.pop(snapshot, None)
 
     def read_file(self, name: str, path: str) -> bytes:
         """What `write_file` has written."""

@@ -14,6 +14,8 @@ from pathfinder.model.resources import Resources
 from pathfinder.runtimes.port import (
     Change,
     Instance,
+    InstanceSnapshot,
+    Offer,
     Refused,
     Runtime,
     RuntimeDown,
@@ -88,11 +90,7 @@ class SeveralRuntimes:
 
     def create(self, wish: Wish) -> None:
         """Make the instance in the daemon that runs its kind."""
-        for member in self.members.values():
-            if wish.spec.kind in member.kinds:
-                member.runtime.create(wish)
-                return
-        raise Refused(f"{wish.spec.kind} containers do not run here")
+        self._for(wish).create(wish)
 
     def start(self, name: str) -> None:
         """Start it."""
@@ -133,6 +131,34 @@ class SeveralRuntimes:
         """Leave a text on one of our instances."""
         self._of(name).runtime.set_note(plain_name(name), note)
 
+    def offer_copy(self, name: str, address: str) -> Offer:
+        """Be ready to hand the instance to another daemon of its kind, once."""
+        return self._of(name).runtime.offer_copy(plain_name(name), address)
+
+    def pull_copy(self, wish: Wish, offer: Offer) -> None:
+        """Take what is offered as a half-made copy, or bring that copy up to date."""
+        self._for(wish).pull_copy(wish, offer)
+
+    def complete_copy(self, wish: Wish) -> None:
+        """Let the half-made copy be what was wished."""
+        self._for(wish).complete_copy(wish)
+
+    def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
+        """The instance's snapshots, oldest first."""
+        return self._of(name).runtime.list_snapshots(plain_name(name))
+
+    def make_snapshot(self, name: str, snapshot: str) -> None:
+        """Keep the state of its disk under a name."""
+        self._of(name).runtime.make_snapshot(plain_name(name), snapshot)
+
+    def restore_snapshot(self, name: str, snapshot: str) -> None:
+        """Bring a stopped instance back to a snapshot."""
+        self._of(name).runtime.restore_snapshot(plain_name(name), snapshot)
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a snapshot."""
+        self._of(name).runtime.remove_snapshot(plain_name(name), snapshot)
+
     def read_file(self, name: str, path: str) -> bytes:
         """The content of one file."""
         return self._of(name).runtime.read_file(plain_name(name), path)
@@ -153,6 +179,12 @@ class SeveralRuntimes:
         """Let go of connections."""
         for member in self.members.values():
             member.runtime.close()
+
+    def _for(self, wish: Wish) -> Runtime:
+        for member in self.members.values():
+            if wish.spec.kind in member.kinds:
+                return member.runtime
+        raise Refused(f"{wish.spec.kind} containers do not run here")
 
     def _of(self, name: str) -> Member:
         """The daemon that a name belongs to. A plain one: where something of ours has it.

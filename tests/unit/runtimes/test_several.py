@@ -186,3 +186,22 @@ def test_name_among_several_gives_the_plain_one_back() -> None:
     assert qualified("docker", "web-01") == "docker:web-01"
     assert plain_name("docker:web-01") == plain_name("web-01") == "web-01"
     assert qualified("", "web-01") == "web-01"
+
+
+def test_snapshots_and_copies_go_to_the_daemon_that_has_the_instance(
+    both: SeveralRuntimes, lxd: ScriptedRuntime
+) -> None:
+    both.create(wish("db", "system"))
+    both.make_snapshot("lxd:db", "before")
+    other = ScriptedRuntime()
+
+    both.restore_snapshot("lxd:db", "before")
+    other.pull_copy(wish("db", "system"), both.offer_copy("lxd:db", "10.0.0.1:8443"))
+    both.remove("lxd:db")
+    both.pull_copy(wish("db", "system"), other.offer_copy("db", "10.0.0.2:8443"))
+    both.complete_copy(wish("db", "system"))
+
+    both.start("lxd:db")
+    assert [one.name for one in both.list_snapshots("lxd:db")] == ["before"]
+    both.remove_snapshot("lxd:db", "before")
+    assert lxd.list_snapshots("db") == []
