@@ -21,7 +21,7 @@ def known() -> dict[str, str]:
 
 def play(name: str, arguments: list[str]) -> int:
     """Run one scenario; its exit code."""
-    stories = known()
+    name, stories = name.replace("-", "_"), known()
     if name not in stories:
         listed = "".join(f"\n       {other}: {text}" for other, text in stories.items())
         raise Trouble(f"no scenario is called {name}", hint=f"scenarios are{listed or ' to come'}")
