@@ -102,10 +102,9 @@ class Group:
                 if only_second:
                     _delegate(here)
                 here = here / part
-                if not here.exists():
-                    here.mkdir()
-                    if "cpuset" in hierarchy.options:
-                        _inherit_cpus(here)
+                here.mkdir(exist_ok=True)
+                if "cpuset" in hierarchy.options and here != hierarchy.root:
+                    _inherit_cpus(here)
 
     def join(self) -> None:
         """Put this process into it."""
@@ -168,6 +167,8 @@ def _delegate(directory: Path) -> None:
 
 def _inherit_cpus(directory: Path) -> None:
     """Version 1: a new cpuset has no processors, and takes no processes until it has some."""
+    if (directory / "cpuset.cpus").read_text().strip():
+        return
     for knob in ("cpuset.cpus", "cpuset.mems"):
         (directory / knob).write_text((directory.parent / knob).read_text())
     (directory / "cgroup.clone_children").write_text("1")

@@ -66,6 +66,7 @@ def start(layout: Layout, names: Iterable[str], say: Say, *, cache: Path | None 
     for layout_of_node in chosen:
         network.lay_cable(layout_of_node)
     say(f"nodes {', '.join(node.name for node in chosen)}")
+    kernel.Group(layout.cgroup).make()  # before several begin at once to make groups in it
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(lambda node: _switch_on(node, cache), map(Node, chosen)):
             pass
