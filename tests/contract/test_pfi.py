@@ -416,6 +416,17 @@ def test_a_context_is_kept_and_its_token_never_shown(
     assert call("config", "path").out == f"{tmp_path / 'config.json'}\n"
 
 
+def test_a_context_that_is_forgotten_is_not_current(call: Call) -> None:
+    for name in ("home", "lab-lab"):
+        call("--context", name, "config", "set", "server=https://192.0.2.1:1")
+    current = []
+    for name in ("lab-lab", "home"):
+        assert call("config", "forget", name).code == 0
+        current.append(json.loads(call("config", "show", "-o", "json").out)["current"])
+
+    assert current == ["home", "default"]
+
+
 def test_a_token_on_the_command_line_is_refused(call: Call) -> None:
     ended = call("config", "set", f"token={TOKEN}")
 

@@ -6,7 +6,9 @@ Promises 2, 3 and 4.
 import http.client
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +201,25 @@ def test_a_mixed_node_runs_both_kinds_and_has_both_again_after_a_power_cut() -> 
 
     assert spread == {("web", "n1"), ("web", "n2"), ("app", "n1"), ("app", "n2")}
     assert all(pages)
+
+
+def test_an_up_that_was_killed_leaves_nothing_after_down(tmp_path: Path) -> None:
+    """Also not what it had begun: `init` of the server outlives the `up` that called it."""
+    lab = Lab(name=f"k{os.getpid() % 46_656:04x}", directory=tmp_path)
+    argv = [sys.executable, "-m", "pathfinder.lab.main", "up", "--name", lab.name, "--nodes", "1"]
+    secrets = lab.directory / lab.name / "secrets"
+    with subprocess.Popen(argv, env=lab.environment(), stdout=subprocess.DEVNULL) as up:
+        lab.wait_until(secrets.exists, "the server is being initialised")
+        up.send_signal(signal.SIGSTOP)
+        concurrent = lab.run("down")
+        up.kill()
+    ended = lab.run("down")
+
+    assert concurrent.code == 1
+    assert "another command is at work" in concurrent.err
+    assert ended.code == 0
+    assert traces(lab) == []
+    assert not (lab.directory / lab.name).exists()
 
 
 def _applications(lab: Lab) -> list[str]:

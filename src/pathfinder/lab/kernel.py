@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -65,6 +65,15 @@ def wait_until(look: Callable[[], bool], promise: str, bound_s: float = END_S_MA
         if time.monotonic() > deadline:
             raise Trouble(f"{bound_s:.0f} s and not yet: {promise}")
         time.sleep(LOOK_S)
+
+
+def end_all(pids: Iterable[int]) -> None:
+    """End processes as `kill -9` does, and wait until they have ended."""
+    ending = list(pids)
+    for pid in ending:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: all(state_of(pid) in "ZX" for pid in ending), "what was begun has ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,8 +46,14 @@ def up(wanted: Record, say: Say, *, root: Path = records.ROOT) -> Layout:
     layout = _decided(wanted, root)
     _require(layout.record.runtimes)
     records.write_record(layout)
+    with records.alone(layout.directory):
+        _make(layout, say)
+    return layout
+
+
+def _make(layout: Layout, say: Say) -> None:
     _raise_limits(layout)
-    cache = root / "images"
+    cache = layout.root / "images"
     say("images")
     daemons.build_images(cache, layout.record.runtimes)
     network.lay_bridge(layout)
@@ -56,7 +62,6 @@ def up(wanted: Record, say: Say, *, root: Path = records.ROOT) -> Layout:
     server.start()
     start(layout, [node.name for node in layout.nodes()], say, cache=cache)
     platform.remember_context(server)
-    return layout
 
 
 def start(layout: Layout, names: Iterable[str], say: Say, *, cache: Path | None = None) -> None:
@@ -86,9 +91,16 @@ def down(name: str, *, root: Path = records.ROOT) -> bool:
     """Take everything away, whatever state it is in; whether there was anything."""
     layout = _remains(checked_name(name), root)
     was_there = layout.directory.exists()
+    with records.alone(layout.directory):
+        _take_away(layout)
+    return was_there
+
+
+def _take_away(layout: Layout) -> None:
     with suppress(Trouble):
         Server(layout).stop()
     Server(layout).stop(by_force=True)
+    kernel.end_all(platform.helpers(layout))
     for node in map(Node, layout.nodes()):
         if (pid := node.pid("init")) is not None:  # first all at once, then one by one to the end
             with suppress(ProcessLookupError):
@@ -103,7 +115,6 @@ def down(name: str, *, root: Path = records.ROOT) -> bool:
     _restore_limits(layout)
     detach_loops(layout.directory)
     platform.remove_files(layout)
-    return was_there
 
 
 def _remains(name: str, root: Path) -> Layout:

@@ -108,7 +108,7 @@ def _up(given: argparse.Namespace) -> int:
         capacity=given.capacity,
         storage=given.storage,
     )
-    layout = labs.up(wanted, lambda text: print(f"… {text}", flush=True))
+    layout = labs.up(wanted, _say)
     count = layout.record.node_count
     print(f"{count} node{'s' * (count > 1)} ready in {labs.run_seconds(began)}.\n")
     _status(given)
@@ -124,6 +124,10 @@ def _up(given: argparse.Namespace) -> int:
     print(f"  pathfinder lab cut n1{other}; pfi get nodes; pathfinder lab heal n1{other}")
     print(f"  pathfinder lab down{other}")
     return 0
+
+
+def _say(text: str) -> None:
+    print(f"… {text}", flush=True)
 
 
 def _status(given: argparse.Namespace) -> int:
@@ -212,7 +216,8 @@ def _kill(given: argparse.Namespace) -> int:
 
 def _start(given: argparse.Namespace) -> int:
     layout = _layout(given)
-    labs.start(layout, [given.node], lambda text: print(f"… {text}", flush=True))
+    with records.alone(layout.directory):
+        labs.start(layout, [given.node], _say)
     return 0
 
 

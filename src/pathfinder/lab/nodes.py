@@ -17,6 +17,7 @@ from pathfinder.lab.trouble import Trouble
 DIRECTORIES: Final = ("log", "run", "lxd", "agent", "over/etc")
 STOP_S_MAX: Final = 15.0
 INIT: Final = "init"
+INSIDE: Final = "pathfinder.lab.inside"
 
 
 class Node:
@@ -134,7 +135,7 @@ class Node:
 
     def _inside(self, *arguments: str) -> str:
         directory = str(self.layout.lab.directory)
-        argv = [sys.executable, "-m", "pathfinder.lab.inside", directory, self.name, *arguments]
+        argv = [sys.executable, "-m", INSIDE, directory, self.name, *arguments]
         ended = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

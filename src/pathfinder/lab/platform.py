@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from pathfinder.client.client import Client
 from pathfinder.client.kinds import NODE
 from pathfinder.lab import kernel, programs
 from pathfinder.lab.layout import SERVER_PORT, Layout, NodeLayout
-from pathfinder.lab.nodes import Node
+from pathfinder.lab.nodes import INSIDE, Node
 from pathfinder.lab.trouble import Trouble
 from pathfinder.model.errors import PathfinderError
 
@@ -213,6 +214,31 @@ def _current_context() -> str:
     return str(told.get("current", "")) if told.get("contexts") else ""
 
 
+def helpers(layout: Layout) -> list[int]:
+    """Programs of ours that still work on a lab whose `up` was killed: they outlive it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if is_helper(words, layout):
+                found.append(int(path.parent.name))
+    return found
+
+
+def is_helper(words: Sequence[str], layout: Layout) -> bool:
+    """Whether a command line makes a part of this lab: `init` of its server, or of a node. Pure."""
+    own = str(layout.directory)
+    is_ours = any(Path(word).name == "pathfinder" or word == INSIDE for word in words[:3])
+    return is_ours and any(word == own or word.startswith(f"{own}/") for word in words)
+
+
 def remove_files(layout: Layout) -> None:
-    """All that is left of a lab."""
-    shutil.rmtree(layout.directory, ignore_errors=True)
+    """All that is left of a lab; Trouble when it cannot be removed."""
+    if layout.directory.exists():
+        try:
+            shutil.rmtree(layout.directory)
+        except OSError as error:
+            raise Trouble(
+                f"{layout.directory} cannot be removed: {error}",
+                hint=f"pathfinder lab down --name {layout.record.name}",
+            ) from None

@@ -1,7 +1,10 @@
 """The files by which a lab is found again: its record, and what it has changed on the machine."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,30 @@ def read_layout(directory: Path) -> Layout:
             f"{directory / RECORD} is damaged", hint=f"pathfinder lab down --name {directory.name}"
         ) from None
     return Layout(record=record, root=directory.parent)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Nobody else makes, starts or takes away this lab meanwhile; Trouble when somebody does."""
+    if not directory.exists():  # nothing to share, and nothing may be left for the sake of a lock
+        yield
+        return
+    door = os.open(directory, os.O_DIRECTORY)
+    try:
+        _lock(door, directory)
+        yield
+    finally:
+        os.close(door)
+
+
+def _lock(door: int, directory: Path) -> None:
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Trouble(
+            f"another command is at work on the lab {directory.name}",
+            hint="wait until it has ended, or end it; then the same again",
+        ) from None
 
 
 def write_record(layout: Layout) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pathfinder.agent.settings import read_settings
 from pathfinder.lab.layout import Layout, Record, checked_count, checked_name, record_from
 from pathfinder.lab.network import milliseconds
-from pathfinder.lab.platform import agent_arguments
+from pathfinder.lab.platform import agent_arguments, is_helper
 from pathfinder.lab.trouble import Trouble
 
 RECORD = Record(
@@ -81,6 +81,22 @@ def test_an_agent_is_told_its_daemons_and_what_it_may_give() -> None:
     assert (told.server, told.node) == (LAYOUT.url, "n3")
     assert (told.capacity.cpu_millis, told.capacity.memory_mib) == (4_000, 4_096)
     assert told.labels == {"rack": "r3"}
+
+
+@pytest.mark.parametrize(
+    ("line", "is_ours"),
+    [
+        ("python /bin/pathfinder init --data-dir /labs/lab/server", True),
+        ("/bin/pathfinder server --data-dir /labs/lab/server", True),
+        ("python -m pathfinder.lab.inside /labs/lab n1 init", True),
+        ("python -m pathfinder.lab.inside /labs/lab2 n1 init", False),
+        ("python /bin/pathfinder lab down --name lab", False),
+        ("tail -f /labs/lab/server.log", False),
+        ("vi pathfinder /labs/laboratory", False),
+    ],
+)
+def test_what_works_on_a_lab_is_known_by_program_and_place(line: str, *, is_ours: bool) -> None:
+    assert is_helper(line.split(), LAYOUT) == is_ours
 
 
 @pytest.mark.parametrize(("text", "delay_ms"), [("50ms", 50.0), ("1s", 1_000.0), ("0.5ms", 0.5)])

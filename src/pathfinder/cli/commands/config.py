@@ -60,13 +60,13 @@ def forget(session: Session, name: str) -> None:
     """Forget a context."""
     from dataclasses import replace
 
-    from pathfinder.cli.config import write_config
+    from pathfinder.cli.config import FIRST_CONTEXT, write_config
     from pathfinder.cli.output import note
 
     config = session.config
     config.context(name)
     left = {key: fields for key, fields in config.contexts.items() if key != name}
-    current = next(iter(left), config.current) if config.current == name else config.current
+    current = next(iter(left), FIRST_CONTEXT) if config.current == name else config.current
     write_config(session.config_path, replace(config, current=current, contexts=left))
     note(f"context {name} is forgotten; the current one is {current}")
 
