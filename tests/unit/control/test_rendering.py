@@ -1,8 +1,10 @@
 """Definitions with calls: each replica gets its own, and the final addresses of the others."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pathfinder.control.commands import Apply, Delete, Scale
 from pathfinder.control.objects import Deployment
@@ -17,6 +19,8 @@ from tests.support.control_room import (
     held,
     picture,
 )
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture
@@ -344,3 +348,17 @@ def test_nobody_waits_for_the_address_of_what_has_no_network(
 
     assert attributes(room, "web-01") == {"db": []}
     assert room.container("web-01").ready
+
+
+def test_example_of_a_logging_stack_is_bootstrapped_once_with_final_addresses(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    documents = yaml.safe_load_all((EXAMPLES / "logging-stack.yaml").read_text())
+    room.ask(Apply(tuple({**document, "cluster": CLUSTER} for document in documents)))
+    live(node)
+    brokers = [address(f"kafka-0{number}") for number in (1, 2, 3)]
+
+    assert all(each.ready for each in room.state.replicas("c/zookeeper"))
+    assert attributes(room, "producer-02")["brokers"] == brokers
+    assert attributes(room, "kafka-01")["kafka"]["brokers"] == brokers
+    assert {rounds(room, name) for name in ("kafka-01", "kafka-03", "producer-01")} == {1}
