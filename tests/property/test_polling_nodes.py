@@ -103,6 +103,10 @@ class PollingNodes(RuleBasedStateMachine):
                 assert self.try_to(Mark(key, found.name, "relocate_started"), _node(node))
             assert self.try_to(MarkAddress(key, found.name, "10.0.0.7"), _node(node))
             assert self.try_to(Mark(key, found.name, "provisioned"), _node(node))
+        for begun in self.room.state.all(Container):
+            if polling_moves.target_of(begun) == node:  # a move that it has begun, it ends
+                assert self.try_to(MarkAddress(key, begun.name, "10.0.0.7"), _node(node))
+                assert self.try_to(Mark(key, begun.name, "provisioned"), _node(node))
         for found, _ in marks.bootstrap_scheduled(self.room.state, key):
             for what in ("bootstrap_started", "bootstrapped"):
                 assert self.try_to(Mark(key, found.name, what), _node(node))

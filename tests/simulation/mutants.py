@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         name="a_starting_server_does_not_wait_for_its_nodes",
         file="control/controller.py",
-        old="self.life.recovering = bool(self.life.nodes)",
+        old="self.life.recovering = unheard or self.life.restored",
         new="self.life.recovering = False",
     ),
     Mutant(
@@ -170,8 +170,8 @@ MUTANTS = (
     Mutant(
         name="the_end_of_an_older_round_is_taken_for_that_of_the_newest",
         file="control/reports.py",
-        old='    state = held.bootstrap if held.round == container.round else ""\n',
-        new="    state = held.bootstrap\n",
+        old="    state = held.bootstrap if container.round and held.round == container.round else",
+        new="    state = held.bootstrap if container.round else",
     ),
     Mutant(
         name="a_try_that_was_interrupted_does_not_count",

@@ -1,7 +1,7 @@
 """The promises of ARCHITECTURE.md, checked against the ground truth of a simulated world."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
 from pathfinder.agent.effects import Call, Remove, Start, Stop
@@ -162,6 +162,21 @@ def check_jobs(where: str, jobs: ScriptedJobs) -> None:
         is_next_try = new == (old[0], old[1], old[2] + 1) and before.exit_code != 0
         if not (is_next_round or is_next_step or is_next_try):
             raise Broken(f"bootstrap: {after} began on {where} after {before}")
+
+
+def check_bootstrapped(change: Change, jobs_of: Callable[[Container], ScriptedJobs | None]) -> None:
+    """Only the end of its present round makes a container BOOTSTRAPPED, never that of an older."""
+    for edit in change.edits:
+        before, after = edit.before, edit.after
+        if not isinstance(after, Container) or not after.spec.bootstrap or not after.node:
+            continue
+        was_so = isinstance(before, Container) and before.phase == Phase.BOOTSTRAPPED
+        if after.phase != Phase.BOOTSTRAPPED or was_so:
+            continue
+        jobs = jobs_of(after)
+        last = jobs.begun[-1] if jobs is not None and jobs.begun else None
+        if last is not None and _numbers(last.key)[0] < after.round:
+            raise Broken(f"bootstrap: {after.key} is told done, round {after.round}, after {last}")
 
 
 def check_bootstraps(state: State, node: str, jobs: Mapping[str, ScriptedJobs | None]) -> None:

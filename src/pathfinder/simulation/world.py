@@ -8,11 +8,13 @@ from pathfinder.agent.effects import Call
 from pathfinder.control.access import SYSTEM, digest
 from pathfinder.control.commands import PutCluster, Register, Request
 from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Container
 from pathfinder.control.objects import Node as NodeThing
 from pathfinder.control.state import Change, State
 from pathfinder.model.errors import PathfinderError
 from pathfinder.runtimes.port import Instance
 from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.simulation import checks
 from pathfinder.simulation.faults import Faults, draw
 from pathfinder.simulation.node import Node
@@ -285,6 +287,8 @@ class World:
         self.revision_max = change.revision
         asked = any(event.who == SYSTEM.name for event in change.events)
         checks.check_change(change, controller, deliberate=asked)
+        if not self.server.restored:
+            checks.check_bootstrapped(change, self._jobs_of)
         for event in change.events:
             self.reached[event.action] += 1
 
@@ -297,6 +301,10 @@ class World:
             state = None  # what a backup does not know may go when people say so
         checks.check_call(state, node.name, call, before)
         return self._check_ground
+
+    def _jobs_of(self, container: Container) -> ScriptedJobs | None:
+        node = next(node for node in self.nodes if node.name == container.node)
+        return node.runtime.jobs(container.name)
 
     def _on_job(self, node: Node, slot: str) -> None:
         """A node has done something about a bootstrap: what has begun takes a while and ends."""
