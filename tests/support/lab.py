@@ -101,6 +101,11 @@ class Lab:
         with self.client() as client:
             return {node["name"]: node["status"] for node in client.items(NODE)}
 
+    def silence_s(self, node: str) -> float:
+        """For how long the server has not heard a node."""
+        with self.client() as client:
+            return float(client.get(NODE, node)["heard_ms_ago"]) / 1000
+
     def containers(self) -> dict[str, dict[str, Any]]:
         """All containers, as the server says."""
         with self.client() as client:

@@ -113,11 +113,14 @@ def test_a_node_that_is_cut_off_is_lost_and_returns(lab: Lab) -> None:
 def test_a_node_whose_power_was_cut_starts_its_containers_again(lab: Lab) -> None:
     stateful = {n for n, each in lab.containers().items() if each["node"] == "n3" and "db" in n}
     lab.must("kill", "n3")
+    off_since = time.monotonic()
     power = lab.status()["n3"]["power"]
     lab.must("start", "n3")
+    silence_s, off_s = lab.silence_s("n3"), time.monotonic() - off_since
     lab.wait_until(lambda: all_ready(lab, 9), "everything is ready again")
 
     assert power == "off"
+    assert silence_s < off_s, "the server has heard the node since, not only not missed it yet"
     assert all(lab.containers()[name]["node"] == "n3" for name in stateful)
 
 

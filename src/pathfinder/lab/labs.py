@@ -77,9 +77,10 @@ def start(layout: Layout, names: Iterable[str], say: Say, *, cache: Path | None 
             pass
     network.lay_routes(layout)
     say("agents")
+    since = time.monotonic()
     for node in map(Node, chosen):
         platform.start_agent(server, node)
-    platform.wait_until_ready(server, chosen)
+    platform.wait_until_ready(server, chosen, since=since)
 
 
 def _switch_on(node: Node, cache: Path) -> None:

@@ -96,10 +96,11 @@ class Layout:
     def node(self, name: str) -> "NodeLayout":
         """One node by name; Trouble with the names that there are."""
         match = re.fullmatch(r"n([1-9]\d{0,2})", name)
-        if match is None or int(match[1]) > self.record.node_count:
+        count = self.record.node_count
+        if match is None or int(match[1]) > count:
             raise Trouble(
                 f"the lab {self.record.name} has no node {name!r}",
-                hint=f"nodes are n1 to n{self.record.node_count}",
+                hint="its only node is n1" if count == 1 else f"nodes are n1 to n{count}",
             )
         return NodeLayout(lab=self, number=int(match[1]))
 

@@ -143,13 +143,17 @@ def agent_arguments(layout: NodeLayout, token_file: Path, state: Path) -> list[s
     return [*arguments, "--labels", f"rack=r{(layout.number - 1) % 3 + 1}"]
 
 
-def wait_until_ready(server: Server, nodes: list[NodeLayout]) -> None:
-    """Until the server says that these nodes are ready."""
+def wait_until_ready(server: Server, nodes: list[NodeLayout], *, since: float) -> None:
+    """Until the server has heard these nodes after `since` (of `time.monotonic`), and has them ready.
+
+    Ready alone is not enough: a node that was cut off is so until its server misses it.
+    """
 
     def unready() -> list[str]:
         with server.client() as client:
-            status = {node["name"]: node["status"] for node in client.items(NODE)}
-        return [node.name for node in nodes if status.get(node.name) != "ready"]
+            heard = {node["name"]: node for node in client.items(NODE)}
+        since_ms = (time.monotonic() - since) * 1000
+        return [node.name for node in nodes if not _is_heard(heard.get(node.name), since_ms)]
 
     names = ", ".join(node.name for node in nodes)
     log = nodes[0].directory / "log/agent.log"
@@ -159,6 +163,12 @@ def wait_until_ready(server: Server, nodes: list[NodeLayout]) -> None:
         log,
         lives=lambda: all(Node(node).pid("agent") for node in nodes),
     )
+
+
+def _is_heard(node: dict[str, Any] | None, since_ms: float) -> bool:
+    if node is None or node["status"] != "ready":
+        return False
+    return node["heard_ms_ago"] is not None and node["heard_ms_ago"] < since_ms
 
 
 def wait_for(
