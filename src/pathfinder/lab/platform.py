@@ -144,7 +144,7 @@ def agent_arguments(layout: NodeLayout, token_file: Path, state: Path) -> list[s
 
 
 def wait_until_ready(server: Server, nodes: list[NodeLayout], *, since: float) -> None:
-    """Until the server has heard these nodes after `since` (of `time.monotonic`), and has them ready.
+    """Until the server has heard these nodes after `since` (`time.monotonic`), and has them ready.
 
     Ready alone is not enough: a node that was cut off is so until its server misses it.
     """
