@@ -55,6 +55,7 @@ def test_changes_are_taken_again_when_there_is_room(store: MemoryStore, api: Api
     assert api.get(f"{CONTAINERS}/one")["name"] == "one"
 
 
+@pytest.mark.slow
 def test_report_that_found_no_room_is_taken_with_the_next_exchange(
     store: MemoryStore, server: RunningServer, api: Api
 ) -> None:

@@ -125,6 +125,7 @@ def test_stream_without_a_place_begins_with_what_happens_now(
     assert event["name"] == "new"
 
 
+@pytest.mark.slow
 def test_stream_tells_what_nodes_use_when_asked(server: RunningServer, api: Api) -> None:
     node = server.node("n1")
     node.join()

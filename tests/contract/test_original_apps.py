@@ -194,6 +194,7 @@ def test_update_changes_the_definition_and_not_the_status() -> None:
         assert node.scheduled().items[0]["source"]["alias"] == "yggdrasil"
 
 
+@pytest.mark.slow
 def test_update_leaves_what_runs_on_our_own_nodes_as_it_is() -> None:
     """Promise 4."""
     with original_server(Put(REMOTE)) as server:
