@@ -135,21 +135,12 @@ class Stack:
             attributes = {**part.attributes, **self.more.get(part.name, {})}
             for ordinal in range(1, self.counts[part.name] + 1):
                 name = f"{STACK}-{part.name}-{ordinal:02}"
-                has = json.loads(self.file(containers[name], "/root/attributes.json"))
+                has = json.loads(self.lab.inside(name, "cat", "/root/attributes.json"))
                 wants = expected(attributes, ordinal=ordinal, addresses=addresses)
                 if has != wants:
                     wrong.append(f"{name} has {has} and should have {wants}")
         assert not wrong, "\n".join(wrong)
         self.timeline.say(f"the attributes of {len(containers)} replicas are the final ones")
-
-    def file(self, container: Mapping[str, Any], path: str) -> str:
-        """A file in a replica."""
-        return self.execute(container, "cat", path)
-
-    def execute(self, container: Mapping[str, Any], *argv: str) -> str:
-        """A command in a replica, by its node's own LXD."""
-        inside = ["lxc", "exec", str(container["name"]), "--", *argv]
-        return self.lab.must("exec", str(container["node"]), "--", *inside)
 
 
 def main() -> int:

@@ -13,6 +13,8 @@ TESTS: Final = environment.ROOT / "tests"
 # These folders need nothing but Python; every other part may start a container daemon of its own.
 PURE_PARTS: Final = ("unit", "property", "golden", "simulation", "pages")
 SLOWEST_SHOWN: Final = 10
+# Where nobody watches: what is broken for good fails in time to be read, not after hours of waits.
+FAILURES_MAX: Final = 8
 # File by file, so that tests which share a server or a daemon stay with it. Each of the two starts
 # an LXD of its own; more would only wait for the same cores.
 TWO_FILES_AT_A_TIME: Final = ("-n", "2", "--dist", "loadfile")
@@ -25,7 +27,7 @@ def run_tests(console: Console, parts: list[str]) -> int:
         browser.install_if_allowed(console)
     argv = ["pytest", *(() if parts else TWO_FILES_AT_A_TIME), *selection(parts)]
     if os.environ.get("CI"):
-        argv += [f"--durations={SLOWEST_SHOWN}", "--durations-min=1.0"]
+        argv += [f"--durations={SLOWEST_SHOWN}", "--durations-min=1.0", f"--maxfail={FAILURES_MAX}"]
     # pytest takes over this terminal: its closing line is the last thing that is said.
     return subprocess.run(
         argv, cwd=environment.ROOT, env=environment.program_environment(), check=False

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +22,23 @@ from pathfinder.model.resources import Resources
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.port import Labels, OutcomeUnknown, RuntimeDown, RuntimeFailure, Wish
 from tests.support.cutting_proxy import Moment, cutting_proxy
-from tests.support.dockerd import PrivateDocker, private_docker
-from tests.support.lxd import wait_until
+from tests.support.dockerd import PrivateDocker, private_docker, why_not
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 NAME = "anomaly-01"
 CLUSTER = "anomaly"
 ATTEMPTS_MAX = 8
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[PrivateDocker]:
+    """One of its own: what becomes of a daemon that is killed all the time harms no other test."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with private_docker() as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -144,11 +153,11 @@ def kill_during(daemon: PrivateDocker, after_ms: int, verb: Callable[[], None]) 
     killer = threading.Timer(after_ms / 1000, daemon.kill)
     killer.start()
     try:
-        verb()
-    except (OutcomeUnknown, RuntimeDown):
-        pass
-    killer.join()
-    daemon.start()
+        with suppress(OutcomeUnknown, RuntimeDown):
+            verb()
+    finally:
+        killer.join()
+        daemon.start()
 
 
 def test_running_instance_does_not_notice_that_the_daemon_is_killed(
@@ -158,10 +167,8 @@ def test_running_instance_does_not_notice_that_the_daemon_is_killed(
     runtime.start(NAME)
     before = daemon.pid(NAME)
 
-    daemon.kill()
-    with pytest.raises(RuntimeDown):
+    with daemon.killed(), pytest.raises(RuntimeDown):
         runtime.list_instances(CLUSTER)
-    daemon.start()
 
     assert daemon.pid(NAME) == before
     assert state_of(runtime) == "running"
@@ -173,9 +180,8 @@ def test_changes_end_when_the_daemon_is_killed(
     changes = runtime.changes(lambda: False)
     next(changes)
 
-    daemon.kill()
-    rest = list(changes)
-    daemon.start()
+    with daemon.killed():
+        rest = list(changes)
 
     assert rest == []
 
@@ -184,12 +190,11 @@ def test_hanging_daemon_is_told_within_the_bound(daemon: PrivateDocker) -> None:
     impatient = DockerRuntime(daemon.socket_path, call_s_max=1.0)
     impatient.facts()
 
-    daemon.freeze()
-    with pytest.raises(RuntimeDown):
-        impatient.list_instances(CLUSTER)
-    with pytest.raises(OutcomeUnknown):
-        impatient.create(wish())
-    daemon.thaw()
+    with daemon.frozen():
+        with pytest.raises(RuntimeDown):
+            impatient.list_instances(CLUSTER)
+        with pytest.raises(OutcomeUnknown):
+            impatient.create(wish())
     insist(lambda: impatient.create(wish()))
 
     assert state_of(impatient) == "created"
@@ -260,8 +265,8 @@ def test_without_live_restore_containers_end_with_their_daemon_and_that_was_said
         runtime.create(wish())
         runtime.start(NAME)
 
-        daemon.kill()
-        daemon.start()
+        with daemon.killed():
+            pass
         ended = runtime.inspect(NAME)
         runtime.start(NAME)
 

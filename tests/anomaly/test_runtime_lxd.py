@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,23 @@ from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.runtimes.lxd import LxdRuntime
 from pathfinder.runtimes.port import Labels, OutcomeUnknown, RuntimeDown, RuntimeFailure, Wish
 from tests.support.cutting_proxy import Moment, cutting_proxy
-from tests.support.lxd import PrivateLxd, wait_until
+from tests.support.lxd import PrivateLxd, private_lxd, why_not
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 NAME = "anomaly-01"
 CLUSTER = "anomaly"
 ATTEMPTS_MAX = 8
+
+
+@pytest.fixture(scope="module")
+def lxd() -> Iterator[PrivateLxd]:
+    """One of its own: what becomes of a daemon that is killed all the time harms no other test."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with private_lxd() as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -141,11 +151,11 @@ def kill_during(daemon: PrivateLxd, after_ms: int, verb: Callable[[], None]) -> 
     killer = threading.Timer(after_ms / 1000, daemon.kill)
     killer.start()
     try:
-        verb()
-    except (OutcomeUnknown, RuntimeDown):
-        pass
-    killer.join()
-    daemon.start()
+        with suppress(OutcomeUnknown, RuntimeDown):
+            verb()
+    finally:
+        killer.join()
+        daemon.start()
 
 
 def test_running_instance_does_not_notice_that_the_daemon_is_killed(
@@ -155,10 +165,8 @@ def test_running_instance_does_not_notice_that_the_daemon_is_killed(
     runtime.start(NAME)
     before = daemon.client.get(f"/1.0/instances/{NAME}/state")["pid"]
 
-    daemon.kill()
-    with pytest.raises(RuntimeDown):
+    with daemon.killed(), pytest.raises(RuntimeDown):
         runtime.list_instances(CLUSTER)
-    daemon.start()
 
     assert daemon.client.get(f"/1.0/instances/{NAME}/state")["pid"] == before
     assert state_of(runtime) == "running"
@@ -168,9 +176,8 @@ def test_changes_end_when_the_daemon_is_killed(daemon: PrivateLxd, runtime: LxdR
     changes = runtime.changes(lambda: False)
     next(changes)
 
-    daemon.kill()
-    rest = list(changes)
-    daemon.start()
+    with daemon.killed():
+        rest = list(changes)
 
     assert rest == []
 
@@ -179,12 +186,11 @@ def test_hanging_daemon_is_told_within_the_bound(daemon: PrivateLxd) -> None:
     impatient = LxdRuntime(daemon.socket_path, call_s_max=1.0)
     impatient.facts()
 
-    daemon.freeze()
-    with pytest.raises(RuntimeDown):
-        impatient.list_instances(CLUSTER)
-    with pytest.raises(OutcomeUnknown):
-        impatient.create(wish())
-    daemon.thaw()
+    with daemon.frozen():
+        with pytest.raises(RuntimeDown):
+            impatient.list_instances(CLUSTER)
+        with pytest.raises(OutcomeUnknown):
+            impatient.create(wish())
     insist(lambda: impatient.create(wish()))
 
     assert state_of(impatient) == "created"

@@ -25,7 +25,7 @@ from pathfinder.runtimes.dockerclient.paths import container_path
 from pathfinder.runtimes.http import UnixEndpoint
 from pathfinder.runtimes.port import ImageMissing, Labels, Remote, Wish
 from tests.support.dockerd import PrivateDocker
-from tests.support.lxd import wait_until
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -194,4 +194,4 @@ def test_image_is_fetched_from_its_registry_when_it_is_not_there(
 
 def test_pull_that_fails_says_why(client: DockerClient) -> None:
     with pytest.raises((TransferFailed, Answered), match="connection refused"):
-        pull(client, "127.0.0.1:1/nothing")
+        pull(client, "127.0.0.1:1/nothing", timeout_s=60)

@@ -106,6 +106,23 @@ def test_trusted_client_may_do_everything(https: LxdClient) -> None:
     assert (code, output) == (0, bytes(700_000))
 
 
+def test_output_of_a_short_command_is_whole(https: LxdClient) -> None:
+    """It may have ended before its input is closed, or before every line to it is open."""
+    running(https)
+    heard: list[tuple[int, bytes, bytes]] = []
+
+    def ask() -> None:
+        heard.extend(run_command(https, NAME, ("echo", "x")) for _ in range(50))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert heard == [(0, b"x\n", b"")] * 200
+
+
 def test_much_goes_through_a_command_in_both_directions_over_tls(https: LxdClient) -> None:
     running(https)
     session = open_command(https, NAME, ("cat",))
@@ -163,10 +180,8 @@ def test_stale_etag_is_told_as_changed(https: LxdClient) -> None:
 def test_answer_that_never_comes_is_an_open_outcome(other: PrivateLxd) -> None:
     with closing(LxdClient(other.client.endpoint, request_s_max=0.3)) as client:
         client.get("/1.0")
-        other.freeze()
-        with pytest.raises(OutcomeOpen, match="in time"):
+        with other.frozen(), pytest.raises(OutcomeOpen, match="in time"):
             client.request("POST", "/1.0/profiles", {"name": "late"})
-        other.thaw()
 
 
 def test_uploading_twice_is_uploading_once(lxd: PrivateLxd) -> None:

@@ -29,7 +29,8 @@ from pathfinder.runtimes.port import (
 )
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from tests.support.dockerd import PrivateDocker
-from tests.support.lxd import PrivateLxd, wait_until
+from tests.support.lxd import PrivateLxd
+from tests.support.processes import wait_until
 
 CLUSTER = "contract"
 NAME = "web-01"

@@ -8,7 +8,6 @@ the next.
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from pathfinder.runtimes.dockerclient.images import load
 from pathfinder.runtimes.dockerclient.paths import container_path
 from pathfinder.runtimes.dockerclient.volumes import delete_volume, list_volumes
 from pathfinder.runtimes.http import UnixEndpoint
-from tests.support.lxd import end_processes, free_number, remove_directory, wait_until
+from tests.support.lxd import free_number, remove_directory
+from tests.support.processes import end_processes, frozen, wait_until
 
 ROOT: Final = Path("/var/tmp")  # not /tmp: that may be memory, or full
 PREFIX: Final = "pathfinder-docker-"
@@ -88,15 +88,21 @@ class PrivateDocker:
         self._process = None
         (self.directory / "docker.pid").unlink(missing_ok=True)
 
-    def freeze(self) -> None:
-        """Let the daemon hang, until `thaw`."""
-        assert self._process is not None, "it does not run"
-        self._process.send_signal(signal.SIGSTOP)
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """Killed for the time of the block, and started again whatever happens in it."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
-    def thaw(self) -> None:
-        """Let the daemon go on."""
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the daemon hang for the time of the block."""
         assert self._process is not None, "it does not run"
-        self._process.send_signal(signal.SIGCONT)
+        with frozen(self._process.pid):
+            yield
 
     def document(self, name: str) -> dict[str, Any]:
         """A container as Docker tells it."""
@@ -121,7 +127,6 @@ class PrivateDocker:
     def take_away(self) -> None:
         """Remove everything that the daemon has made, then the daemon."""
         if self._process is not None and self._process.poll() is None:
-            self.thaw()
             self.remove_containers()
         self.client.close()
         for process in (self._process, self._containerd):

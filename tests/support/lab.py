@@ -71,6 +71,26 @@ class Lab:
         assert ended.code == 0, f"{command} {arguments}: {ended.out}{ended.err}"
         return ended.out
 
+    def pfi(self, *arguments: str) -> str:
+        """What `pfi` prints about this lab; AssertionError when it fails."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "pathfinder.cli", *arguments],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"pfi {arguments}: {ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def inside(self, container: str, *argv: str) -> str:
+        """What a command in a container prints.
+
+        By pfi: on a busy machine `lxc exec` of LXD 5.0 now and then loses what a command printed.
+        """
+        return self.pfi("exec", container, "--", *argv)
+
     def environment(self) -> dict[str, str]:
         """For programs that shall see this lab and no other, and its pfi context."""
         own = {

@@ -8,12 +8,10 @@ import base64
 import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,13 +21,13 @@ from pathfinder.runtimes.http import UnixEndpoint
 from pathfinder.runtimes.lxdclient.client import LxdClient
 from pathfinder.runtimes.lxdclient.errors import LxdError
 from pathfinder.runtimes.lxdclient.images import set_alias, upload
+from tests.support.processes import end_processes, frozen, wait_until
 from tools.container_daemon import raise_kernel_limits
 
 ROOT: Final = Path("/var/tmp")  # not /tmp: that may be memory, or full
 PREFIX: Final = "pathfinder-lxd-"
 START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 30.0
-LOOK_S: Final = 0.02
 POOL_SIZE: Final = "4GiB"
 
 
@@ -83,15 +81,21 @@ class PrivateLxd:
         self._process.wait(STOP_S_MAX)
         self._process = None
 
-    def freeze(self) -> None:
-        """Let the daemon hang, until `thaw`."""
-        assert self._process is not None, "it does not run"
-        self._process.send_signal(signal.SIGSTOP)
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """Killed for the time of the block, and started again whatever happens in it."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
-    def thaw(self) -> None:
-        """Let the daemon go on."""
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the daemon hang for the time of the block."""
         assert self._process is not None, "it does not run"
-        self._process.send_signal(signal.SIGCONT)
+        with frozen(self._process.pid):
+            yield
 
     def set_up(self, driver: str) -> None:
         """Make pool, bridge, profile and image."""
@@ -156,7 +160,6 @@ class PrivateLxd:
         """Remove everything that the daemon has made, then the daemon."""
         if self._process is None:
             self.start()
-        self.thaw()
         client = self.client
         self.remove_instances()
         client.request("PUT", "/1.0/profiles/default", {"devices": {}})
@@ -212,26 +215,6 @@ def remove_remains() -> None:
         remove_directory(directory)
 
 
-def end_processes(directory: Path) -> None:
-    """Kill what runs for a daemon in `directory`, and return when it has ended."""
-    for pid in pids_of(directory):
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not pids_of(directory), STOP_S_MAX, f"the processes of {directory} end")
-
-
-def pids_of(directory: Path) -> list[int]:
-    """The processes of a daemon in `directory`: itself, its monitors, its dnsmasq."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(directory).encode() in said:
-            found.append(int(process.name))
-    return found
-
-
 def remove_directory(directory: Path) -> None:
     """Remove a daemon's directory with whatever is still mounted below it."""
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
@@ -239,11 +222,3 @@ def remove_directory(directory: Path) -> None:
         if mount.startswith(f"{directory}/"):
             subprocess.run(["umount", "-l", mount], check=True)
     shutil.rmtree(directory)
-
-
-def wait_until(is_so: Callable[[], bool], s_max: float, what: str) -> None:
-    """Return as soon as `is_so`; AssertionError after `s_max`."""
-    deadline = time.monotonic() + s_max
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {s_max:.0f} s: {what}"
-        time.sleep(LOOK_S)

@@ -48,7 +48,7 @@ def phase(lab: Lab, name: str) -> str:
 
 def content(lab: Lab, name: str, path: str) -> str:
     """A file in a container."""
-    return lab.must("exec", "n1", "--", "lxc", "exec", name, "--", "cat", path)
+    return lab.inside(name, "cat", path)
 
 
 def log(lab: Lab, name: str) -> str:

@@ -78,9 +78,7 @@ def test_nodes_are_ready_and_their_containers_reach_each_other(lab: Lab) -> None
     connection.close()
     other = next(name for name, each in containers.items() if each["node"] == "n2")
     elsewhere = next(each["ipaddress"] for each in containers.values() if each["node"] == "n3")
-    between = lab.must(
-        "exec", "n2", "--", "lxc", "exec", other, "--", "wget", "-qO-", f"http://{elsewhere}/"
-    )
+    between = lab.inside(other, "wget", "-qO-", f"http://{elsewhere}/")
 
     assert set(lab.nodes().values()) == {"ready"}
     assert {each["node"] for each in containers.values()} == {"n1", "n2", "n3"}

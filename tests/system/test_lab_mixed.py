@@ -60,12 +60,12 @@ def test_everything_reaches_everything(lab: Lab) -> None:
     containers = lab.containers()
     by_node = {(each["deployment"], each["node"]): each for each in containers.values()}
     vm, app = by_node["vm", "n1"], by_node["app", "n2"]
-    vm_to_app = ("lxc", "exec", vm["name"], "--", "wget", "-qO-", f"http://{app['ipaddress']}/")
-    docker = ("docker", "exec", app["name"], "wget", "-qO-", f"http://{vm['ipaddress']}/")
+    vm_to_app = lab.inside(vm["name"], "wget", "-qO-", f"http://{app['ipaddress']}/")
+    app_to_vm = lab.inside(app["name"], "wget", "-qO-", f"http://{vm['ipaddress']}/")
 
     assert all(page(each["ipaddress"]) for each in containers.values())
-    assert lab.must("exec", "n1", "--", *vm_to_app) == page(app["ipaddress"])
-    assert lab.must("exec", "n2", "--", *docker) == page(vm["ipaddress"])
+    assert vm_to_app == page(app["ipaddress"])
+    assert app_to_vm == page(vm["ipaddress"])
 
 
 def test_a_node_without_power_is_replaced_for_both_kinds_and_comes_back(lab: Lab) -> None:

@@ -9,6 +9,7 @@ makes the other side wait: nothing is kept in between.
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -146,7 +147,9 @@ def _take_input(session: Session, message: Message) -> None:
         if isinstance(size, Mapping):
             session.resize(_size(size, "columns", 80), _size(size, "rows", 24))
     elif message.data[:1] == bytes((STDIN,)):
-        session.write(message.data[1:])
+        # What takes no more input may still have output: that is sent to its end.
+        with suppress(BrokenPipeError):
+            session.write(message.data[1:])
 
 
 def _send_log(connection: WebSocket, request: StreamRequest, read: ReadLog) -> None:

@@ -14,7 +14,7 @@ from pathfinder.agent.outputs import Outputs
 from pathfinder.agent.streams import Sources, appended, bridge, last_lines
 from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.definitions import ContainerSpec, ImageSource
-from pathfinder.runtimes.port import Labels, Wish
+from pathfinder.runtimes.port import Labels, Session, Terminal, Wish
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.runtimes.websocket import WebSocket
 from pathfinder.wire.messages import StreamRequest
@@ -86,6 +86,51 @@ def test_command_gives_its_output_and_exit_code(
     said = converse(runtime, ends, "exec", {"command": ["echo", "hello"]})
 
     assert said == (b"hello\n", {"exit": 0})
+
+
+class Deaf(ScriptedRuntime):
+    """Its commands take no input, and print something after that was tried."""
+
+    def open_session(self, name: str, terminal: Terminal) -> Session:
+        """One of those."""
+        return DeafSession()
+
+
+class DeafSession:
+    """A command that has closed its standard input."""
+
+    def __init__(self) -> None:
+        self._is_tried = threading.Event()
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """What it prints at the end."""
+        assert self._is_tried.wait(PATIENCE_S)
+        yield 1, b"the end"
+
+    def write(self, data: bytes) -> None:
+        """It takes none."""
+        self._is_tried.set()
+        raise BrokenPipeError("the command takes no more input")
+
+    def resize(self, columns: int, rows: int) -> None:
+        """It has no terminal."""
+
+    def exit_code(self) -> int:
+        """All was well."""
+        return 0
+
+    def close(self) -> None:
+        """It has ended."""
+
+
+def test_command_that_takes_no_input_still_gives_its_output(
+    ends: tuple[WebSocket, WebSocket],
+) -> None:
+    end_of_input = Message(b"\0")
+
+    said = converse(Deaf(), ends, "exec", {"command": ["true"]}, end_of_input)
+
+    assert said == (b"the end", {"exit": 0})
 
 
 @pytest.mark.parametrize(

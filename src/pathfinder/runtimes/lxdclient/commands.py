@@ -1,12 +1,14 @@
 """Running commands inside instances: pipes or a terminal, over LXD's WebSockets.
 
-LXD opens one WebSocket for each stream. All of them must be connected before the command starts.
+LXD opens one WebSocket for each stream, and starts the command when it has those of its input and
+output: the one for control comes first, or a short command has ended before it.
 The end of a stream is an empty *text* message; LXD does not close after it.
 """
 
 import json
 import select
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from pathfinder.runtimes.lxdclient.client import LxdClient, Operation
@@ -130,7 +132,7 @@ def open_command(  # noqa: PLR0913 - they are the command's parts, all by keywor
     secrets: Mapping[str, str] = operation.metadata["fds"]
     sockets: dict[str, WebSocket] = {}
     try:
-        for stream, secret in sorted(secrets.items()):
+        for stream, secret in sorted(secrets.items(), key=lambda item: item[0] != CONTROL):
             path = f"{operation.path}/websocket?secret={secret}"
             sockets[stream] = client.websocket(path)
     except BaseException:
@@ -147,7 +149,8 @@ def run_command(
     session = open_command(client, name, command)
     output = {1: bytearray(), 2: bytearray()}
     try:
-        session.write(b"")
+        with suppress(BrokenPipeError):  # it has ended already; what it has written is still there
+            session.write(b"")
         for stream, data in session.frames():
             room = output_bytes_max - len(output[stream])
             output[stream] += data[:room]
