@@ -8,8 +8,8 @@ from pathfinder.runtimes.lxdclient.commands import run_command
 from pathfinder.runtimes.lxdclient.errors import LxdError, NotFound
 from pathfinder.runtimes.lxdclient.files import write_file
 from tests.support.lxd import PrivateLxd
-from tests.support.processes import LOOK_S
 from tests.support.original_clients.go import GoAgent
+from tests.support.processes import LOOK_S
 
 SCRIPT: Final = "/opt/bootstrap.sh"
 TRIES: Final = 3
