@@ -1,5 +1,6 @@
 """Wishes and the bodies that Docker must be sent: asserted as data, then against a daemon."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,18 +35,21 @@ class Case:
 
     @property
     def body(self) -> dict[str, Any]:
-        return {
-            "Hostname": NAME,
-            "Image": "busybox",
-            "Labels": LABEL_DOCUMENT,
-            "Env": [],
-            **self.config,
-            "HostConfig": {
-                "RestartPolicy": {"Name": "no"},
-                "NetworkMode": "default",
-                **self.host,
-            },
-        }
+        """The request's, for its reader to keep: the cases are shared by all tests of a run."""
+        return deepcopy(
+            {
+                "Hostname": NAME,
+                "Image": "busybox",
+                "Labels": LABEL_DOCUMENT,
+                "Env": [],
+                **self.config,
+                "HostConfig": {
+                    "RestartPolicy": {"Name": "no"},
+                    "NetworkMode": "default",
+                    **self.host,
+                },
+            }
+        )
 
 
 def limits(what: str, resources: Resources, **host: Any) -> Case:
