@@ -66,6 +66,7 @@ NEXT_STEP: Final[Mapping[str, str]] = {
     "no_answer": "Look whether it happened, or repeat it with the same idempotency key.",
     "unexpected": "Check the address: something else seems to listen there.",
     "misused": "Type the command with `--help`.",
+    "not_moved": "Read the message; the container runs on where it was. Relocate it again.",
     "timed_out": "Look with `pfi describe`; wait again with a longer `--timeout`.",
     "runtime_failed": "Read the message, and the daemon's own log on the node.",
     "runtime_down": "Start the daemon on the node. The agent goes on by itself.",

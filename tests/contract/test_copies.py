@@ -3,6 +3,7 @@
 Promise 7: what a copy that did not end leaves is known as half made, and goes away.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ import pytest
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.runtimes.docker import DockerRuntime
 from pathfinder.runtimes.lxd import LxdRuntime
+from pathfinder.runtimes.lxdclient.commands import run_command
 from pathfinder.runtimes.port import (
     Labels,
     NameOccupied,
@@ -21,8 +23,9 @@ from pathfinder.runtimes.port import (
     RuntimeFailure,
     Wish,
 )
-from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.runtimes.scripted import Offers, ScriptedRuntime
 from tests.support.lxd import PrivateLxd, private_lxd
+from tests.support.processes import wait_until
 
 NAME = "web-01"
 FILE = "/root/kept"
@@ -52,14 +55,16 @@ def second_lxd(lxd: PrivateLxd) -> Iterator[PrivateLxd]:
 )
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     if request.param == "scripted":
-        yield Pair(ScriptedRuntime(), ScriptedRuntime(), "10.0.0.1:8443")
+        offers: Offers = {}
+        source, target = ScriptedRuntime(offers=offers), ScriptedRuntime(offers=offers)
+        yield Pair(source, target, "10.0.0.1:8443")
         return
     first: PrivateLxd = request.getfixturevalue("lxd")
     second: PrivateLxd = request.getfixturevalue("second_lxd")
     address = first.listen().removeprefix("https://")
-    source, target = LxdRuntime(first.socket_path), LxdRuntime(second.socket_path)
-    yield Pair(source, target, address)
-    for daemon, runtime in ((first, source), (second, target)):
+    one, other = LxdRuntime(first.socket_path), LxdRuntime(second.socket_path)
+    yield Pair(one, other, address)
+    for daemon, runtime in ((first, one), (second, other)):
         daemon.remove_instances()
         runtime.close()
     first.client.request("PATCH", "/1.0", {"config": {"core.https_address": ""}})
@@ -150,6 +155,21 @@ def test_offer_is_taken_once(pair: Pair) -> None:
     assert labels_at(pair.target) == replace(COPY.labels, digest="")
 
 
+def test_offer_that_is_withdrawn_is_not_taken_and_the_instance_runs_on(pair: Pair) -> None:
+    start_source(pair)
+    offer = pair.source.offer_copy(NAME, pair.address)
+
+    pair.source.withdraw_offer(offer)
+    pair.source.withdraw_offer(offer)
+
+    with pytest.raises(RuntimeFailure):
+        pair.target.pull_copy(COPY, offer)
+    assert pair.target.inspect(NAME) is None
+    found = pair.source.inspect(NAME)
+    assert found is not None
+    assert found.state == "running"
+
+
 def test_secrets_of_an_offer_are_not_shown(pair: Pair) -> None:
     start_source(pair)
 
@@ -195,6 +215,34 @@ def test_snapshots_are_listed_oldest_first_once_each_and_removed(pair: Pair) -> 
     pair.source.stop(NAME, grace_s=0)
     with pytest.raises(NotThere):
         pair.source.restore_snapshot(NAME, "b")
+
+
+@pytest.mark.system
+@pytest.mark.slow
+def test_second_taker_of_an_offer_harms_nobody(lxd: PrivateLxd, second_lxd: PrivateLxd) -> None:
+    """As after the death of the agent that took it first: LXD 5.0 itself crashes at that."""
+    source, target = LxdRuntime(lxd.socket_path), LxdRuntime(second_lxd.socket_path)
+    source.create(WISH)
+    source.start(NAME)
+    run_command(lxd.client, NAME, ("dd", "if=/dev/urandom", f"of={FILE}", "bs=1M", "count=100"))
+    offer = source.offer_copy(NAME, lxd.listen().removeprefix("https://"))
+    first = threading.Thread(target=target.pull_copy, args=(COPY, offer))
+    first.start()
+    wait_until(lambda: target.inspect(NAME) is not None, 30, "the copy has begun")
+
+    with pytest.raises(RuntimeFailure):
+        target.pull_copy(COPY, offer)
+    first.join()
+
+    assert labels_at(target) == replace(COPY.labels, digest="")
+    found = source.inspect(NAME)
+    assert found is not None
+    assert found.state == "running"
+    source.close()
+    target.close()
+    for daemon in (lxd, second_lxd):
+        daemon.remove_instances()
+    lxd.client.request("PATCH", "/1.0", {"config": {"core.https_address": ""}})
 
 
 @pytest.mark.system

@@ -16,11 +16,11 @@ from pathfinder.control.commands import (
     Mark,
     MarkAddress,
     MarkKind,
-    MoveBetweenPolling,
     Poll,
     Put,
     Rebootstrap,
     RegisterPolling,
+    Relocate,
     Reschedule,
 )
 from pathfinder.control.objects import Container
@@ -77,7 +77,7 @@ class PollingNodes(RuleBasedStateMachine):
 
     @rule(name=names, node=nodes)
     def relocate(self, name: str, node: str) -> None:
-        self.try_to(MoveBetweenPolling(CLUSTER, name, node))
+        self.try_to(Relocate(CLUSTER, name, node))
 
     @rule(node=nodes, name=names, what=st.sampled_from(KINDS))
     def mark(self, node: str, name: str, what: MarkKind) -> None:

@@ -179,4 +179,40 @@ MUTANTS = (
         old="        attempt=note.attempt + 1,\n",
         new="        attempt=note.attempt + (end.how != 'interrupted'),\n",
     ),
+    Mutant(
+        name="a_container_that_moves_is_not_kept_stopped",
+        file="control/replies.py",
+        old="    if container.is_halted:\n",
+        new="    if False:\n",
+    ),
+    Mutant(
+        name="the_target_starts_with_what_was_copied_while_it_ran",
+        file="control/relocating.py",
+        old='    if copy.stage == "finishing":\n        tx.happened("arriving"',
+        new='    if copy.stage:\n        tx.happened("arriving"',
+    ),
+    Mutant(
+        name="a_move_that_failed_is_not_waited_for",
+        file="control/objects.py",
+        old='copy.stage == "starting" or (copy.arriving and copy.stage == "finishing")',
+        new='copy.arriving and copy.stage != "copying"',
+    ),
+    Mutant(
+        name="the_agent_starts_what_is_to_stay_stopped",
+        file="agent/slots.py",
+        old='    if slot.part != "halt" and is_down and permit.may_make:\n',
+        new="    if is_down and permit.may_make:\n",
+    ),
+    Mutant(
+        name="an_earlier_copy_is_taken_for_the_last",
+        file="control/relocating.py",
+        old="    if held is None or held.copy_number != copy.number:\n",
+        new="    if held is None:\n",
+    ),
+    Mutant(
+        name="what_the_old_node_has_is_forgotten_after_a_move",
+        file="control/relocating.py",
+        old="    if source_has_it:\n",
+        new="    if False:\n",
+    ),
 )

@@ -121,6 +121,11 @@ class Lab:
         with self.client() as client:
             return {node["name"]: node["status"] for node in client.items(NODE)}
 
+    def node_facts(self, node: str) -> dict[str, Any]:
+        """What a node says of itself."""
+        with self.client() as client:
+            return dict(client.get(NODE, node)["facts"])
+
     def silence_s(self, node: str) -> float:
         """For how long the server has not heard a node."""
         with self.client() as client:

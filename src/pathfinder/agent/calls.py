@@ -1,24 +1,29 @@
 """From a step to the call that takes it, and how many calls of each kind may be in hand."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pathfinder.agent.effects import (
     Bootstrap,
     Call,
+    Complete,
     Create,
     Effect,
     Failed,
+    HandOver,
     Inspect,
     OpenStream,
     Remove,
     Start,
     Stop,
+    Take,
+    Withdraw,
     failed,
 )
 from pathfinder.agent.slots import Slot, Step
 from pathfinder.model.definitions import spec_from_document
 from pathfinder.model.errors import PathfinderError
-from pathfinder.runtimes.port import Labels, Remote, Wish
+from pathfinder.runtimes.port import Labels, Offer, Remote, Wish
 from pathfinder.wire import codec
 from pathfinder.wire.messages import Assignment
 
@@ -29,14 +34,18 @@ REMOVALS = ("stop", "remove")
 class Room:
     """How many more calls may be in hand; makes and removals each have a share of their own."""
 
-    def __init__(self, in_hand: Iterable[Effect], *, calls: int, makes: int, removals: int) -> None:
+    def __init__(
+        self, in_hand: Iterable[Effect], *, calls: int, makes: int, removals: int, takes: int
+    ) -> None:
         self._calls = calls
         self._makes = makes
         self._removals = removals
+        self._takes = takes
         for effect in in_hand:
             self._calls -= not isinstance(effect, (OpenStream, Bootstrap))
             self._makes -= isinstance(effect, (Create, Start))
             self._removals -= isinstance(effect, (Stop, Remove))
+            self._takes -= isinstance(effect, Take)
 
     def is_any(self) -> bool:
         """Whether there is room for a call that neither makes nor removes."""
@@ -48,6 +57,8 @@ class Room:
             return self._calls > 0 and self._makes > 0
         if step.verb in REMOVALS:
             return self._calls > 0 and self._removals > 0
+        if step.verb == "take":
+            return self._calls > 0 and self._takes > 0
         return self._calls > 0
 
     def take(self, step: Step | None) -> None:
@@ -56,19 +67,18 @@ class Room:
         if step is not None:
             self._makes -= step.verb in MAKES
             self._removals -= step.verb in REMOVALS
+            self._takes -= step.verb == "take"
 
 
 def call_for(
-    slot: Slot, step: Step, *, effect_id: int, cluster: str, stop_grace_s: float
+    slot: Slot, step: Step, *, effect_id: int, cluster: str, stop_grace_s: float, copies_at: str
 ) -> Call | Failed:
     """The call that takes `step`; Failed when what is wanted cannot be understood here."""
-    if step.verb == "create":
-        assert slot.wanted is not None, slot
+    if step.verb in ("create", "take", "complete"):
         try:
-            wish = wish_of(cluster, slot.wanted)
+            return _making(slot, step, effect_id, cluster)
         except PathfinderError as error:
             return failed(error.code, error.message, error.hint)
-        return Create(id=effect_id, slot=slot.name, wish=wish, why=step.why)
     if step.verb == "inspect":
         return Inspect(id=effect_id, slot=slot.name, why=step.why)
     assert slot.labels is not None, slot
@@ -77,6 +87,26 @@ def call_for(
         return Start(id=effect_id, slot=slot.name, generation=generation, why=step.why)
     if step.verb == "remove":
         return Remove(id=effect_id, slot=slot.name, generation=generation, why=step.why)
+    if step.verb == "hand over":
+        assert slot.wanted is not None, slot
+        return HandOver(
+            id=effect_id,
+            slot=slot.name,
+            generation=generation,
+            number=slot.wanted.copy_number,
+            address=copies_at,
+            why=step.why,
+        )
+    if step.verb == "withdraw":
+        assert slot.offer is not None, slot
+        return Withdraw(
+            id=effect_id,
+            slot=slot.name,
+            generation=generation,
+            number=slot.offered,
+            offer=slot.offer,
+            why=step.why,
+        )
     return Stop(
         id=effect_id,
         slot=slot.name,
@@ -84,6 +114,34 @@ def call_for(
         grace_s=stop_grace_s,
         why=step.why,
     )
+
+
+def _making(slot: Slot, step: Step, effect_id: int, cluster: str) -> Create | Take | Complete:
+    wanted = slot.wanted
+    assert wanted is not None, slot
+    wish = wish_of(cluster, wanted)
+    if step.verb == "create":
+        return Create(id=effect_id, slot=slot.name, wish=wish, why=step.why)
+    if step.verb == "complete":
+        return Complete(
+            id=effect_id, slot=slot.name, generation=wanted.generation, wish=wish, why=step.why
+        )
+    assert wanted.offer is not None, slot
+    return Take(
+        id=effect_id,
+        slot=slot.name,
+        generation=wanted.generation,
+        number=wanted.copy_number,
+        wish=wish,
+        offer=Offer(runtime=wanted.offer.runtime, details=wanted.offer.details),
+        why=step.why,
+    )
+
+
+def made_labels(call: Create | Take) -> Labels:
+    """What the instance carries that the call makes: a copy is not whole yet."""
+    labels = call.wish.labels
+    return replace(labels, digest="") if isinstance(call, Take) else labels
 
 
 def wish_of(cluster: str, assignment: Assignment) -> Wish:

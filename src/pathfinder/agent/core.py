@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Final
 
-from pathfinder.agent import slots
+from pathfinder.agent import relocating, slots
 from pathfinder.agent.bootstrapping import Bootstraps, round_awaited
 from pathfinder.agent.bounds import CoreSettings
-from pathfinder.agent.calls import Room, call_for
+from pathfinder.agent.calls import Room, call_for, made_labels
 from pathfinder.agent.conversation import Checkpoint, Conversation
 from pathfinder.agent.daemons import ONE_FOR_ALL, Daemon, Daemons
 from pathfinder.agent.effects import (
@@ -34,14 +34,17 @@ from pathfinder.agent.effects import (
     Done,
     Effect,
     Failed,
+    HandedOver,
+    HandOver,
     Inspected,
     ListAll,
     Listed,
     OpenStream,
     Result,
     Start,
-    Stop,
+    Take,
     Tried,
+    Withdraw,
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
@@ -143,6 +146,8 @@ class AgentCore:
                 self._on_failed(now_ms, slot, effect, result)
             case Inspected():
                 self._on_observed(now_ms, slot, result.instance)
+            case HandedOver():
+                relocating.handed_over(slot, effect, result)
             case Done():
                 slots.done(slot, effect, now_ms, self._settled_ms())
             case Listed() | Tried():
@@ -197,7 +202,7 @@ class AgentCore:
             if daemon.is_due(now_ms) and room.is_any():
                 room.take(None)
                 daemon.take_for_listing(self._event)
-                out.append(self._take(self._listing(daemon)))
+                out.append(self._take(daemon.listing(self._next_id(), self.cluster)))
         if not self._daemons.is_any_complete:
             return out  # the list will tell what is there; nothing is asked about before
         while self._timers and self._timers[0][0] <= now_ms:
@@ -361,13 +366,10 @@ class AgentCore:
             slot.certain = False
             self.on_runtime_down(now_ms, failure.message, self._daemons.of(slot.name).name)
             return
-        # Whether unknown or refused half-way: look before acting again, after a pause that also
-        # gives what is still under way the time to happen.
-        slot.certain = False
-        slot.failure = failure
-        if isinstance(call, Stop) and failure.code != "outcome_unknown":
-            slot.has_stop_failed = True
-        slots.back_off(slot, now_ms)
+        if isinstance(call, (HandOver, Withdraw, Take)):
+            relocating.failed(slot, call, failure)
+            return
+        slots.call_failed(slot, call, failure, now_ms)
 
     def _on_tried(self, now_ms: int, effect: Bootstrap, result: Result) -> None:
         slot = self._slots[effect.slot]
@@ -400,6 +402,7 @@ class AgentCore:
             effect_id=self._next_id(),
             cluster=self.cluster,
             stop_grace_s=self.settings.stop_grace_s,
+            copies_at=self._reporting.copies_at,
         )
         if isinstance(call, Failed):
             slot.failure = call
@@ -410,8 +413,8 @@ class AgentCore:
         slot.in_hand = call
         slot.touched = self._event = self._event + 1
         slot.look_ms = None
-        if isinstance(call, Create):
-            slot.labels = call.wish.labels
+        if isinstance(call, (Create, Take)):
+            slot.labels = made_labels(call)
             self._reporting.mark_unheard(slot)
         elif isinstance(call, Start) and slot.has_died:
             slot.restart_count += 1
@@ -449,6 +452,7 @@ class AgentCore:
             calls=settings.calls_max,
             makes=settings.makes_max,
             removals=settings.removals_max,
+            takes=settings.takes_max,
         )
 
     def _slot(self, name: str) -> Slot:
@@ -483,11 +487,6 @@ class AgentCore:
     def _take(self, effect: Effect) -> Effect:
         self.in_hand[effect.id] = effect
         return effect
-
-    def _listing(self, daemon: Daemon) -> ListAll:
-        return ListAll(
-            id=self._next_id(), cluster=self.cluster, daemon=daemon.name, why="what is there?"
-        )
 
     def _is_lease_running(self, now_ms: int) -> bool:
         return now_ms < self.conversation.lease_until_ms

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pathfinder.agent.effects import ListAll
 from pathfinder.runtimes.qualified import SEPARATOR, qualified
 
 LIST_RETRY_MS_MIN: Final = 500
@@ -56,6 +57,10 @@ class Daemon:
         self.is_listing = False
         self.failure_count += 1
         self.list_ms = now_ms + min(LIST_RETRY_MS_MAX, pause_ms)
+
+    def listing(self, effect_id: int, cluster: str) -> ListAll:
+        """The call that lists it."""
+        return ListAll(id=effect_id, cluster=cluster, daemon=self.name, why="what is there?")
 
     def went_down(self, now_ms: int, error: str) -> bool:
         """It does not answer; whether that is news. Nothing is believed until it lists again."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from pathfinder.agent.notes import Note
 from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.errors import PathfinderError
-from pathfinder.runtimes.port import Instance, Runtime, RuntimeFailure, Wish
+from pathfinder.runtimes.port import Instance, Offer, Runtime, RuntimeFailure, Wish
 from pathfinder.wire.messages import StreamRequest
 
 MESSAGE_LENGTH_MAX: Final = 600  # of a failure's text: what a person reads, not a daemon's dump
@@ -102,7 +102,56 @@ class Bootstrap:
     why: str
 
 
-Call = Create | Start | Stop | Remove | Inspect | ListAll
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """Offer the instance to another node's daemon, which reaches this one at `address`."""
+
+    id: int
+    slot: str
+    generation: int
+    number: int
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Take back the offer of copy `number`."""
+
+    id: int
+    slot: str
+    generation: int
+    number: int
+    offer: Offer
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Take copy `number` of what another node offers, or bring the copy up to date; up to hours."""
+
+    id: int
+    slot: str
+    generation: int
+    number: int
+    wish: Wish
+    offer: Offer
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """Let the copy be what is wanted: it can be started."""
+
+    id: int
+    slot: str
+    generation: int
+    wish: Wish
+    why: str
+
+
+Moving = HandOver | Withdraw | Take | Complete
+Call = Create | Start | Stop | Remove | Inspect | ListAll | Moving
 Effect = Call | OpenStream | Bootstrap
 
 
@@ -141,7 +190,14 @@ class Tried:
     note: Note
 
 
-Result = Done | Listed | Inspected | Tried | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver:
+    """The instance is offered."""
+
+    offer: Offer
+
+
+Result = Done | Listed | Inspected | Tried | HandedOver | Failed
 
 
 class Lister(Protocol):
@@ -179,6 +235,14 @@ def _perform(runtime: Runtime, call: Call, lister: Lister | None) -> Result:
             runtime.stop(call.slot, grace_s=call.grace_s)
         case Remove():
             runtime.remove(call.slot)
+        case HandOver():
+            return HandedOver(offer=runtime.offer_copy(call.slot, call.address))
+        case Withdraw():
+            runtime.withdraw_offer(call.offer)
+        case Take():
+            runtime.pull_copy(call.wish, call.offer)
+        case Complete():
+            runtime.complete_copy(call.wish)
         case Inspect():
             return Inspected(instance=runtime.inspect(call.slot))
         case ListAll():

@@ -60,7 +60,18 @@ def node_facts(runtime: RuntimeFacts | None, address: str, root: str = "") -> Fa
         images=runtime.images[:IMAGES_MAX] if runtime else (),
         limits_missing=runtime.limits_missing if runtime else {},
         warnings=runtime.warnings if runtime else (),
+        copies_at=copies_at(runtime, address),
+        takes_copies=runtime is not None and runtime.takes_copies,
     )
+
+
+def copies_at(runtime: RuntimeFacts | None, address: str) -> str:
+    """Where other nodes' daemons reach this one's, which may listen at all addresses."""
+    listens_at = runtime.copies_at if runtime else ""
+    if not listens_at.startswith(":"):
+        return listens_at
+    host = f"[{address}]" if ":" in address else address
+    return f"{host}{listens_at}" if host else ""
 
 
 def _least(daemons: int, machines: int) -> int:

@@ -46,7 +46,16 @@ from pathfinder.wire.messages import LEASE_MS, Exchange
 
 WAIT_S_MAX: Final = 30.0
 CHECKPOINT_MS: Final = LEASE_MS // 3
-ENDED: Final = {"Create": "created", "Start": "started", "Stop": "stopped", "Remove": "removed"}
+ENDED: Final = {
+    "Create": "created",
+    "Start": "started",
+    "Stop": "stopped",
+    "Remove": "removed",
+    "HandOver": "offered",
+    "Withdraw": "withdrawn",
+    "Take": "copied",
+    "Complete": "arrived",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from pathfinder.agent import slots as decisions
+from pathfinder.agent import holdings, relocating
 from pathfinder.agent.bootstrapping import told
 from pathfinder.agent.slots import Permit, Slot
 from pathfinder.wire.messages import HOLDING_MAX, Exchange, Facts, Holding, Measurements, Session
 
 # Somebody waits for these: a person, a rollout, a replacement.
 URGENT_PHASES: Final = frozenset({"running", "stopped", "failed", "unknown"})
+URGENT_COPIES: Final = frozenset({"offered", "taken", "failed"})
 
 
 class Reporting:
@@ -41,6 +42,11 @@ class Reporting:
         """The server does not know yet what is in the slot."""
         slot.reported = 0
         self._unheard.add(slot.name)
+
+    @property
+    def copies_at(self) -> str:
+        """Where other nodes' daemons reach this one's."""
+        return self._facts.copies_at if self._facts is not None else ""
 
     def urge(self, now_ms: int) -> None:
         """There is something to say at once."""
@@ -128,17 +134,18 @@ class Reporting:
             holding=holding[:HOLDING_MAX],
             runtime_error=runtime_error,
             silent_kinds=silent_kinds if len(holding) <= HOLDING_MAX else {},
+            offers=relocating.offers(self._slots.values()),
             facts=facts,
             measurements=measurements,
         )
 
 
 def _holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
-    holdings = decisions.holdings(slot, permit)
+    told_of = holdings.holdings(slot, permit)
     if slot.labels is None:
-        return holdings
-    there, *others = holdings
-    return (replace(there, **told(slot)), *others)
+        return tuple(replace(holding, **relocating.told(slot)) for holding in told_of)
+    there, *others = told_of
+    return (replace(there, **told(slot), **relocating.told(slot)), *others)
 
 
 def _timed(slot: Slot, now_ms: int) -> Iterable[Holding]:
@@ -151,5 +158,5 @@ def _is_urgent(before: Iterable[Holding], after: tuple[Holding, ...]) -> bool:
     """Whether somebody waits for it: an end that was reached, or something that has gone."""
     generations = {holding.generation for holding in after}
     return any(holding.generation not in generations for holding in before) or any(
-        holding.phase in URGENT_PHASES for holding in after
+        holding.phase in URGENT_PHASES or holding.copy in URGENT_COPIES for holding in after
     )

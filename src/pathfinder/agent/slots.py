@@ -7,25 +7,37 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pathfinder.agent.effects import Bootstrap, Call, Create, Failed, Start, Stop, failed
+from pathfinder.agent.effects import (
+    Bootstrap,
+    Call,
+    Complete,
+    Create,
+    Failed,
+    Start,
+    Stop,
+    Take,
+    Withdraw,
+    failed,
+)
 from pathfinder.agent.health import Check, Verdict
 from pathfinder.agent.notes import Note, note_from
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.health import Health, health_from
-from pathfinder.runtimes.port import Instance, Labels, State
+from pathfinder.runtimes.port import Instance, Labels, Offer, State
 from pathfinder.runtimes.qualified import plain_name
-from pathfinder.wire.messages import CRASH_LOOP, Assignment, Holding, HoldingPhase
+from pathfinder.wire.messages import Assignment, Holding, RelocationPart
 
 BACK_OFF_MS_MIN: Final = 500
 BACK_OFF_MS_MAX: Final = 60_000
 STABLE_MS: Final = 10_000  # what has run this long is forgiven its earlier deaths
 CRASH_LOOP_DEATHS: Final = 3  # so many in a row, each before it was stable, are a crash loop
-CRASH_LOOP_HINT: Final = "pfi logs shows what it wrote; it is tried again, at last every 60 s"
 LOOK_MS_MIN: Final = 50
 LOOK_MS_MAX: Final = 30_000
 
 Presence = Literal["unlisted", "absent", "ours", "foreign"]
-Verb = Literal["create", "start", "stop", "remove", "inspect"]
+Verb = Literal[
+    "create", "start", "stop", "remove", "inspect", "hand over", "withdraw", "take", "complete"
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +49,8 @@ class Slot:
     retry_ms: nothing is tried before this moment. look_ms: when to inspect next; None: no need.
     reported: the sequence of the first exchange that carried this holding in the session; 0: none.
     note: how far its bootstrap is. keeps_note: the look in hand may tell of an older one.
+    offer: what is offered to another node, for copy `offered`. taken: the copy that was taken last;
+    copy_failed: the one that failed, and why.
     """
 
     name: str
@@ -70,7 +84,33 @@ class Slot:
     bootstrap_failure: Failed | None = None
     bootstrap_faults: int = 0  # of the runtime, since the last try
     bootstrap_retry_ms: int = 0
+    offer: Offer | None = field(default=None, repr=False)
+    offered: int = 0
+    taken: int = 0
+    copy_failed: int = 0
+    copy_failure: Failed | None = None
     holdings: tuple[Holding, ...] = ()
+
+    @property
+    def part(self) -> RelocationPart:
+        """This node's part in a relocation of what is wanted."""
+        return self.wanted.relocation if self.wanted is not None else ""
+
+    @property
+    def is_left_frozen(self) -> bool:
+        """Whether its daemon may have frozen it to copy it, and died: what is offered runs on."""
+        return self.state == "frozen" and self.part == "offer"
+
+    @property
+    def is_half_copy(self) -> bool:
+        """Whether what is there is the copy that is to be taken here, and not whole yet."""
+        wanted, labels = self.wanted, self.labels
+        return (
+            wanted is not None
+            and labels is not None
+            and wanted.relocation in ("take", "arrive")
+            and (labels.generation, labels.digest) == (wanted.generation, "")
+        )
 
     @property
     def is_matched(self) -> bool:
@@ -145,21 +185,55 @@ def _acting_step(slot: Slot, permit: Permit) -> Step | None:
     if slot.presence == "foreign":
         return Step(verb="inspect", why="name occupied") if slot.wanted else None
     if slot.presence == "absent":
-        is_due = slot.wanted is not None and permit.may_make
+        if slot.part == "take":
+            return _taking_step(slot, permit)
+        is_due = slot.wanted is not None and permit.may_make and slot.part != "arrive"
         return Step(verb="create", why="assigned") if is_due else None
     if slot.presence != "ours":
         return None
+    if slot.is_half_copy:
+        if slot.part == "arrive":
+            return Step(verb="complete", why="its copy is complete")
+        return _taking_step(slot, permit)
     if slot.is_matched:
-        if slot.state in ("created", "stopped") and permit.may_make:
-            died = f"died: {slot.ended}" if slot.ended else "died"
-            return Step(verb="start", why=died if slot.has_died else "assigned")
-        return None
+        return _step_of_matched(slot, permit)
     if not permit.may_remove:
         return None
     why = "another generation is wanted" if slot.wanted else "not wanted"
     if slot.state in ("created", "stopped") or slot.has_stop_failed:
         return Step(verb="remove", why=why)
     return Step(verb="stop", why=why)
+
+
+def _step_of_matched(slot: Slot, permit: Permit) -> Step | None:
+    is_down = slot.state in ("created", "stopped")
+    if slot.part == "halt" and not is_down:
+        return Step(verb="stop", why="it moves to another node")
+    if slot.is_left_frozen:
+        return Step(verb="start", why="its daemon froze it to copy it")
+    if slot.part != "halt" and is_down and permit.may_make:
+        died = f"died: {slot.ended}" if slot.ended else "died"
+        return Step(verb="start", why=died if slot.has_died else "assigned")
+    if slot.part in ("offer", "halt"):
+        assert slot.wanted is not None, slot
+        number = slot.wanted.copy_number
+        if slot.offer is not None and slot.offered != number:
+            return Step(verb="withdraw", why="another copy is wanted")
+        is_due = number not in (slot.offered, slot.copy_failed)
+        return Step(verb="hand over", why="it moves to another node") if is_due else None
+    if slot.offer is not None:
+        return Step(verb="withdraw", why="it stays here")
+    return None
+
+
+def _taking_step(slot: Slot, permit: Permit) -> Step | None:
+    """Take the copy that is offered, once."""
+    assert slot.wanted is not None, slot
+    offer, number = slot.wanted.offer, slot.wanted.copy_number
+    is_due = offer is not None and offer.number == number
+    if not is_due or number in (slot.taken, slot.copy_failed) or not permit.may_make:
+        return None
+    return Step(verb="take", why="it moves here")
 
 
 def wake_ms(slot: Slot, now_ms: int) -> int | None:
@@ -186,6 +260,8 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
     is_same = labels is not None and labels == slot.labels
     if not is_same or (slot.bootstrapping is None and not slot.keeps_note):
         slot.note = note_from(instance.note) if labels is not None and instance else None
+    if not is_same:
+        slot.offer, slot.offered, slot.taken = None, 0, 0
     slot.keeps_note = False
     slot.certain = True
     slot.runs_since_ms = None
@@ -199,7 +275,7 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
             slot.runs_since_ms = ran_since_ms if is_same and ran_since_ms is not None else now_ms
             return
     slot.addresses, slot.started_ms = (), 0
-    if ran_since_ms is not None and slot.wanted is not None:
+    if ran_since_ms is not None and slot.wanted is not None and slot.part != "halt":
         slot.has_died = True
         slot.ended = instance.ended if instance is not None else ""
         if now_ms - ran_since_ms >= STABLE_MS:
@@ -220,9 +296,17 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
             slot.failure, slot.has_died = None, False
             slot.addresses, slot.look_gap_ms = (), LOOK_MS_MIN
             schedule_look(slot, now_ms, settled_ms)
+        case Withdraw():
+            slot.offer, slot.offered = None, 0
+        case Take():
+            # Its note came with it: nothing is done before a look at it.
+            slot.presence, slot.taken, slot.certain = "ours", call.number, False
+        case Complete():
+            slot.labels = call.wish.labels
         case Stop():
             slot.state, slot.runs_since_ms, slot.addresses = "stopped", None, ()
         case _:
+            slot.offer, slot.offered, slot.taken = None, 0, 0
             slot.presence, slot.labels, slot.state = "absent", None, "unknown"
             slot.runs_since_ms, slot.look_ms, slot.addresses = None, None, ()
             slot.has_stop_failed, slot.note = False, None
@@ -267,6 +351,18 @@ def labels_of(instance: Instance | None, cluster: str) -> Labels | None:
     labels = instance.labels
     is_own = (labels.cluster, labels.slot) == (cluster, plain_name(instance.name))
     return labels if is_own else None
+
+
+def call_failed(slot: Slot, call: Call, failure: Failed, now_ms: int) -> None:
+    """Whether unknown or refused half-way: look before acting again, after a pause.
+
+    The pause also gives what is still under way the time to happen.
+    """
+    slot.certain = False
+    slot.failure = failure
+    if isinstance(call, Stop) and failure.code != "outcome_unknown":
+        slot.has_stop_failed = True
+    back_off(slot, now_ms)
 
 
 def back_off(slot: Slot, now_ms: int) -> None:
@@ -324,85 +420,3 @@ def lacks_address(slot: Slot) -> bool:
     if slot.wanted is not None and slot.wanted.spec.get("network") == "none":
         return False
     return slot.state == "running" and not any("." in address for address in slot.addresses)
-
-
-def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
-    """What the node says about this slot: what is there, then what it is about to make."""
-    out = []
-    if slot.labels is not None:
-        out.append(_there(slot, slot.labels, permit))
-    wanted = slot.wanted
-    if wanted is not None and not wanted.hold and not slot.is_matched:
-        failure = slot.failure if slot.labels is None else None
-        phase: HoldingPhase = "failed" if failure else "waiting"
-        out.append(_holding(slot, wanted.generation, wanted.digest, phase, failure))
-    return tuple(out)
-
-
-def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
-    failure = slot.failure
-    if failure is None and slot.state == "frozen":
-        failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
-    if failure is None and slot.is_crash_looping:
-        message = "its program ends soon after each start"
-        message += f": {slot.ended}" if slot.ended else ""
-        failure = failed(CRASH_LOOP, message, CRASH_LOOP_HINT)
-    phase = _phase(slot, permit)
-    return _holding(slot, labels.generation, labels.digest, phase, failure)
-
-
-def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
-    verb = type(slot.in_hand).__name__
-    if verb in _PHASE_OF_VERB:
-        return _PHASE_OF_VERB[verb]
-    failure = slot.failure
-    if slot.certain and slot.is_crash_looping and slot.state in ("created", "stopped"):
-        return "failed"
-    if not slot.certain:
-        return "unknown" if failure is None or failure.code == "outcome_unknown" else "failed"
-    is_wanted = slot.wanted is not None and (slot.wanted.hold or slot.is_matched)
-    if not is_wanted and permit.may_act and permit.may_remove:
-        return "removing"
-    if failure is not None and slot.state != "running":
-        return "failed"
-    return _PHASE_OF_STATE[slot.state]
-
-
-_PHASE_OF_VERB: Final[dict[str, HoldingPhase]] = {
-    "Create": "creating",
-    "Start": "starting",
-    "Stop": "removing",
-    "Remove": "removing",
-}
-_PHASE_OF_STATE: Final[dict[State, HoldingPhase]] = {
-    "created": "creating",
-    "starting": "starting",
-    "running": "running",
-    "stopping": "stopped",
-    "stopped": "stopped",
-    "frozen": "stopped",
-    "unknown": "unknown",
-}
-
-
-def _holding(
-    slot: Slot, generation: int, digest: str, phase: HoldingPhase, failure: Failed | None
-) -> Holding:
-    is_there = slot.labels is not None
-    verdict = slot.verdict
-    is_judged = is_there and verdict is not None and verdict.life == slot.runs_since_ms
-    return Holding(
-        slot=plain_name(slot.name),
-        generation=generation,
-        digest=digest,
-        phase=phase,
-        addresses=slot.addresses if is_there else (),
-        started_ms=slot.started_ms if is_there else 0,
-        restarts=slot.restart_count if is_there else 0,
-        error_code=failure.code if failure else "",
-        error=failure.message if failure else "",
-        hint=failure.hint if failure else "",
-        ended=slot.ended if is_there else "",
-        health=verdict.state if verdict is not None and is_judged else "",
-        health_error=verdict.why if verdict is not None and is_judged else "",
-    )

@@ -68,6 +68,13 @@ class RebootstrapBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
+class RelocateBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to ("": the best node there is), and why, for the audit."""
+
+    node: Annotated[str, Meta(max_length=63)] = ""
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
 class TokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A credential for the API. No clusters: all of them. No `ttl_s`: it does not expire."""
 

@@ -271,6 +271,28 @@ async def rebootstrap_container(
     return answer(await changing.run(command), views.ContainerView)
 
 
+@post(f"{CLUSTER}/containers/{{name:str}}/relocate", status_code=200, tags=["containers"])
+async def relocate_container(
+    cluster: given.ClusterName,
+    name: given.ThingName,
+    changing: FromChanging,
+    data: JSONBody[bodies.RelocateBody | None] = None,
+) -> Response[views.ContainerView | Plan]:
+    """Move a container with its data to another node, or to the best one; it runs on meanwhile."""
+    said = data or bodies.RelocateBody()
+    command = commands.Relocate(cluster, name, said.node, said.reason)
+    return answer(await changing.run(command), views.ContainerView)
+
+
+@delete(f"{CLUSTER}/containers/{{name:str}}/relocation", status_code=200, tags=["containers"])
+async def cancel_relocation(
+    cluster: given.ClusterName, name: given.ThingName, changing: FromChanging
+) -> Response[views.ContainerView | Plan]:
+    """Leave a container that is being moved where it is."""
+    command = commands.CancelRelocation(cluster, name)
+    return answer(await changing.run(command), views.ContainerView)
+
+
 @get(f"{CLUSTER}/containers/{{name:str}}/explanation", tags=["containers"])
 async def explain_container(
     cluster: given.ClusterName, name: given.ThingName, asking: FromAsking
@@ -400,6 +422,8 @@ ROUTES: Final[tuple[Any, ...]] = (
     delete_container,
     reschedule_container,
     rebootstrap_container,
+    relocate_container,
+    cancel_relocation,
     explain_container,
     list_images,
     get_image,

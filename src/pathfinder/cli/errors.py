@@ -10,6 +10,13 @@ class Misused(PathfinderError):
     http_status = 400
 
 
+class NotMoved(PathfinderError):
+    """A container that was to move has stayed where it was."""
+
+    code = "not_moved"
+    http_status = 409
+
+
 class WaitedInVain(PathfinderError):
     """What was waited for did not happen in time."""
 

@@ -28,6 +28,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "scale": (f"{HERE}.scale", "Change how many replicas a deployment has."),
         "reschedule": (f"{HERE}.reschedule", "Make a container anew, where it fits best."),
         "rebootstrap": (f"{HERE}.rebootstrap", "Bootstrap a container again where it runs."),
+        "relocate": (f"{HERE}.relocate", "Move a container with its data to another node."),
         "wait": (f"{HERE}.wait", "Wait until something is ready, deleted, or in a phase."),
     },
     "See what there is": {

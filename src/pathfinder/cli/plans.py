@@ -29,6 +29,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "scale": Verb("~", CHANGED, "scaled"),
     "replace": Verb("±", CHANGED, "replaced"),
     "rebootstrap": Verb("±", CHANGED, "bootstrapped again"),
+    "relocate": Verb("→", CHANGED, "moved"),
     "place": Verb("+", ADDED, "placed"),
     "release": Verb("-", REMOVED, "released"),
     "delete": Verb("-", REMOVED, "deleted"),
@@ -38,7 +39,7 @@ VERBS: Final[Mapping[str, Verb]] = {
 UNKNOWN: Final = Verb("?", "", "")
 # "changed" follows from "change" in the summary; "wait" and "unchanged" are no changes to count.
 COUNTED: Final = (
-    "create", "change", "update", "scale", "replace", "rebootstrap", "place", "delete",
+    "create", "change", "update", "scale", "replace", "rebootstrap", "relocate", "place", "delete",
 )  # fmt: skip
 
 

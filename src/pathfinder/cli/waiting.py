@@ -12,6 +12,7 @@ from pathfinder.model.phases import Phase
 Item = Mapping[str, Any]
 READY: Final = "ready"
 DELETED: Final = "deleted"
+MOVED: Final = "moved"
 PHASE: Final = "phase="
 
 
@@ -25,8 +26,10 @@ class Progress:
 
 
 def condition(text: str, kind: Kind) -> str:
-    """`ready`, `deleted` or `phase=NAME`, checked against the kind; Misused otherwise."""
+    """`ready`, `deleted`, `moved` or `phase=NAME`, checked against the kind; Misused otherwise."""
     lower = text.lower()
+    if lower == MOVED and kind is CONTAINER:
+        return MOVED
     if lower == DELETED:
         return DELETED
     if lower == READY:
@@ -45,7 +48,7 @@ def condition(text: str, kind: Kind) -> str:
                 hint=f"did you mean {near}?" if near else f"phases are {known}",
             )
         return PHASE + name
-    raise Misused(f"cannot wait for {text!r}", hint="write ready, deleted or phase=NAME")
+    raise Misused(f"cannot wait for {text!r}", hint="write ready, deleted, moved or phase=NAME")
 
 
 def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
@@ -58,6 +61,9 @@ def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
     hint = str(item.get("hint") or "") or _remedy(item)
     if wanted == READY:
         return Progress(is_done=_is_ready(kind, item), text=state, hint=hint)
+    if wanted == MOVED:
+        is_done = not item.get("relocation") and bool(item.get("ready") or item.get("hint"))
+        return Progress(is_done=is_done, text=state, hint=hint)
     if wanted.startswith(PHASE):
         return Progress(is_done=item.get("phase") == wanted[len(PHASE) :], text=state, hint=hint)
     return Progress(is_done=False, text=state, hint=hint)
@@ -83,7 +89,8 @@ def _state(kind: Kind, item: Item) -> str:
         why = explanation.get("text") or item.get("why") or ""
         text = "ready" if item.get("ready") else str(item.get("phase"))
         where = f"{text} on {item['node']}" if item.get("node") else text
-        return f"{where}: {why}" if why and not item.get("ready") else where
+        is_told = not item.get("ready") or item.get("relocation")
+        return f"{where}: {why}" if why and is_told else where
     return "there"
 
 

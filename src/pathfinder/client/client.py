@@ -179,6 +179,18 @@ class Client:
         path = CONTAINER.path(cluster or self.cluster, container, "rebootstrap")
         return self._ask("POST", path, body={"reason": reason} if reason else {})
 
+    def relocate(
+        self, container: str, node: str = "", *, reason: str = "", cluster: str | None = None
+    ) -> Object:
+        """Move it with its data to a node; "": the best there is. `relocation` says how far."""
+        path = CONTAINER.path(cluster or self.cluster, container, "relocate")
+        return self._ask("POST", path, body={"node": node, "reason": reason})
+
+    def cancel_relocation(self, container: str, *, cluster: str | None = None) -> Object:
+        """Leave it where it is."""
+        path = CONTAINER.path(cluster or self.cluster, container, "relocation")
+        return self._ask("DELETE", path)
+
     def change_node(
         self,
         node: str,

@@ -187,12 +187,20 @@ class Import(msgspec.Struct, frozen=True, tag=True):
     things: tuple[Thing, ...]
 
 
-class MoveBetweenPolling(msgspec.Struct, frozen=True, tag=True):
-    """Have a polling node take over a container from another one, in the LXD cluster they share."""
+class Relocate(msgspec.Struct, frozen=True, tag=True):
+    """Move a container with its data to another node; "": to the best there is."""
 
     cluster: str
     name: str
-    node: str
+    node: str = ""
+    reason: str = ""
+
+
+class CancelRelocation(msgspec.Struct, frozen=True, tag=True):
+    """Leave a container that is being moved where it is."""
+
+    cluster: str
+    name: str
 
 
 MarkKind = Literal[
@@ -275,7 +283,8 @@ Command = (
     | Register
     | Polling
     | Import
-    | MoveBetweenPolling
+    | Relocate
+    | CancelRelocation
 )
 
 

@@ -149,7 +149,7 @@ class Controller:
             self._watch_memory(node)
         change = None
         back = heard.status != "ready"
-        if back or reports.changes_something(self.state, node, heard, request):
+        if back or reports.changes_something(self.state, self.life, node, heard, request):
             heard.is_unsettled = False
             heard.was_complete = heard.was_complete or request.complete
             change = self._report(node, request, moment, back=back)
@@ -167,7 +167,7 @@ class Controller:
             and heard.status == "ready"
             and reports.is_current(self.life, request)
             and request.session.sequence > heard.sequence
-            and not reports.changes_something(self.state, node, heard, request)
+            and not reports.changes_something(self.state, self.life, node, heard, request)
         )
 
     def answer(
@@ -228,6 +228,7 @@ class Controller:
         """
         self.state.revert(change)
         self._is_behind = True
+        self.life.offers.clear()  # they come again with the next exchanges
         for life in self.life.nodes.values():
             life.is_unsettled = True
             life.news = min(life.news, self.state.revision)

@@ -10,7 +10,7 @@ from pathfinder.control import (
     importing,
     manifests,
     nodes,
-    polling_moves,
+    relocating,
     users,
     views,
     workloads,
@@ -373,7 +373,12 @@ def if_match(tx: Transaction, command: commands.Command) -> Thing | None:
             return tx.state.get(Node, f"{command.cluster}/{command.name}")
         case commands.Scale():
             return tx.state.get(Deployment, f"{command.cluster}/{command.name}")
-        case commands.Reschedule() | commands.Rebootstrap() | commands.Redefine():
+        case (
+            commands.Reschedule()
+            | commands.Rebootstrap()
+            | commands.Redefine()
+            | commands.Relocate()
+        ):
             return tx.state.get(Container, f"{command.cluster}/{command.name}")
         case commands.PutCluster():
             return tx.state.get(Cluster, command.name)
@@ -395,7 +400,8 @@ HANDLERS: dict[type, Handler] = {
     commands.Rebootstrap: rebootstrap,
     commands.Redefine: redefine,
     commands.Import: importing.put_all,
-    commands.MoveBetweenPolling: polling_moves.schedule,
+    commands.Relocate: relocating.relocate,
+    commands.CancelRelocation: relocating.cancel,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
     commands.CreateUser: users.create_user,

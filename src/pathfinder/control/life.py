@@ -15,6 +15,7 @@ from pathfinder.wire.messages import (
     ContainerUsage,
     Holding,
     Measurements,
+    Offered,
 )
 
 # A lease is over for certain when it has run out on a clock that is this much slower than ours ...
@@ -66,6 +67,7 @@ class Life:
         self.nodes: dict[str, NodeLife] = {}
         self.lost: set[str] = set()
         self.given_up: deque[tuple[int, str]] = deque()  # when, and in which cluster
+        self.offers: dict[str, Offered] = {}  # by container; they hold secrets
 
     def node(self, key: str) -> NodeLife:
         """A node's life, begun when first asked for."""

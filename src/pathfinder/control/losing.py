@@ -14,7 +14,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pathfinder.control import workloads
+from pathfinder.control import relocating, workloads
+from pathfinder.control.leaving import with_leaving
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Node
 from pathfinder.control.transaction import Transaction
@@ -32,6 +33,8 @@ def give_up_lost(tx: Transaction, life: Life, now_ms: int) -> None:
         node = tx.state.get(Node, key)
         if node is None:
             continue
+        for each in tx.state.on_node(key):
+            relocating.node_is_lost(tx, each, node)
         concerned = [each for each in tx.state.on_node(key) if _is_concerned(each, node)]
         if not concerned:
             continue
@@ -92,4 +95,5 @@ def _abandon(tx: Transaction, container: Container, node: Node) -> None:
         replace(copy, abandoned=True) if copy.node == node.name and not copy.stateful else copy
         for copy in container.leaving
     )
-    workloads.finish_or_put(tx, replace(container, leaving=leaving, why=why))
+    freed = with_leaving(tx, container, leaving)
+    workloads.finish_or_put(tx, replace(freed, why=why))

@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from pathfinder.control import polling_moves
 from pathfinder.control.commands import Mark, MarkAddress, MarkKind
+from pathfinder.control.leaving import let_abandoned_go
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Node
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import MOVING, finish_or_put, let_abandoned_go, move
+from pathfinder.control.workloads import MOVING, finish_or_put, move
 from pathfinder.model.errors import Conflict, NotFound
 from pathfinder.model.phases import Phase
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pathfinder.control import access, commands, polling_moves, workloads
+from pathfinder.control import access, commands, leaving, polling_moves, relocating, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import Cluster, Container, Node, Token
 from pathfinder.control.transaction import Transaction
@@ -125,7 +125,8 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
             f"or, when the machine is dead for certain: pfi delete node {node.name} --force",
         )
     for container in held:
-        _forget_copy(tx, polling_moves.cancel(tx, container, node), node)
+        staying = relocating.node_is_deleted(tx, container, node)
+        _forget_copy(tx, polling_moves.cancel(tx, staying, node), node)
     for token in list(tx.state.all(Token)):
         if token.used_by and access.same(token.used_by, node.secret_digest):
             tx.drop(token)
@@ -136,9 +137,9 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
 def _forget_copy(tx: Transaction, container: Container, node: Node) -> None:
     why = f"node {node.name} was declared dead"
     if container.node == node.name:
-        container = workloads.release(tx, container)
+        container = leaving.release(tx, container)
         if container.wanted:
             container = workloads.next_generation(tx, container, why=why)
     staying = tuple(copy for copy in container.leaving if copy.node != node.name)
     tx.happened("released", container, node=node.name, why=why)
-    workloads.finish_or_put(tx, replace(container, leaving=staying))
+    workloads.finish_or_put(tx, leaving.with_leaving(tx, container, staying))

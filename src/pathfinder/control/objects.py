@@ -16,6 +16,7 @@ from pathfinder.wire.messages import Facts
 Role = Literal["admin", "app", "reader", "join", "sign-in"]
 PersonsRole = Literal["admin", "app", "reader"]
 Protocol = Literal["exchange", "poll"]
+Stage = Literal["", "copying", "finishing", "starting"]
 
 
 class Thing(
@@ -128,8 +129,10 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
     Counted there until the node, having seen `revision`, no longer holds it. `abandoned`: it was
     not STATEFUL and its node's lease has ended: another may be made before this one is gone.
-    `arriving`: the other way round while its container is being relocated between polling nodes;
-    then it is counted where the container is to be.
+    `arriving`: the other way round, while its container is being relocated: it is counted where the
+    container is to be. `stage`, between nodes that exchange: the container runs while copy `number`
+    of its data is taken; it has been told to stop, and the rest is taken; it may start here, and
+    nowhere else before this node has let go. `failures`: copies that did not come about.
     kind "": not known, so that only a node that has told everything is believed to have let go.
     """
 
@@ -140,6 +143,9 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     stateful: bool = False
     abandoned: bool = False
     arriving: bool = False
+    stage: Stage = ""
+    number: int = 0
+    failures: int = 0
     revision: int
     kind: str = ""
     ports: tuple[str, ...] = ()
@@ -157,6 +163,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `ended`: how its program ended when it last did. `address`: the last one known of this
     generation. `digest`: of what its instance was made from.
     `home`: the node that has its volumes.
+    `relocation_error`: why it could not move when it last was to; `relocation_hint`: what helps.
     `taken_digest`: of the definition that it has taken over since without being replaced.
     """
 
@@ -179,6 +186,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     bootstrap_exit_code: int = -1
     leaving: tuple[Copy, ...] = ()
     home: str = ""
+    relocation_error: str = ""
+    relocation_hint: str = ""
     wanted: bool = True
     ready: bool = False
     addresses: tuple[str, ...] = ()
@@ -196,6 +205,20 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     def key(self) -> str:
         """cluster/name."""
         return f"{self.cluster}/{self.name}"
+
+    @property
+    def arriving(self) -> Copy | None:
+        """What is on its way to another node that exchanges, or None."""
+        return next((copy for copy in self.leaving if copy.arriving and copy.stage), None)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether its node must not let it run: its data moves, or another may run it."""
+        return any(
+            copy.stage == "starting" or (copy.arriving and copy.stage == "finishing")
+            for copy in self.leaving
+            if not copy.abandoned
+        )
 
     @property
     def may_be_placed(self) -> bool:

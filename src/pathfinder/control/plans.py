@@ -74,6 +74,9 @@ def _container_item(state: State, before: Container | None, after: Container) ->
             why=after.why,
             warnings=lost + _image_warning(state, after) + _volume_warning(before, after),
         )
+    if (copy := after.arriving) is not None and before.arriving is None:
+        why = f"moves from {after.node} with its data"
+        return _item(after, "relocate", node=copy.node, why=why, warnings=_below(state, after))
     if after.round != before.round:
         return _item(after, "rebootstrap", node=after.node, why=after.why)
     if after.node and not before.node:
@@ -105,6 +108,19 @@ def _later(
         and change_of(container, each(container.ordinal))[0] != "none"
         and (container.KIND, container.cluster, container.name) not in touched
     ]
+
+
+def _below(state: State, container: Container) -> tuple[str, ...]:
+    """While a replica is stopped to move, its deployment may have too few that are ready."""
+    deployment = state.get(Deployment, container.group) if container.deployment else None
+    if deployment is None:
+        return ()
+    others = [each for each in state.replicas(deployment.key) if each.key != container.key]
+    ready = sum(each.ready for each in others)
+    if ready >= deployment.min_available:
+        return ()
+    text = f"while it is stopped, {deployment.name} has {ready} ready"
+    return (f"{text}, and its min_available is {deployment.min_available}",)
 
 
 def _volume_warning(before: Container, after: Container) -> tuple[str, ...]:

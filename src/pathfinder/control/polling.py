@@ -14,8 +14,8 @@ from pathfinder.control.access import Principal
 from pathfinder.control.commands import Measure, RegisterPolling
 from pathfinder.control.life import POLL_SUSPECT_MS, Life, NodeLife
 from pathfinder.control.objects import Cluster, Node
+from pathfinder.control.reasons import NO_LEASE
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.views import NO_LEASE
 from pathfinder.model import names
 from pathfinder.model.errors import Conflict, Forbidden
 from pathfinder.model.resources import AMOUNT_MAX

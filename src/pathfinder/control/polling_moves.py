@@ -6,33 +6,15 @@ has arrived the target's share is an arriving copy: counted there, and no instan
 
 from msgspec.structs import replace
 
-from pathfinder.control.access import Principal
-from pathfinder.control.commands import MoveBetweenPolling
+from pathfinder.control.leaving import copy_of
 from pathfinder.control.objects import Container, Copy, Node
-from pathfinder.control.placing import request_of
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import MOVING, copy_of, generation, move
-from pathfinder.model.errors import Conflict
+from pathfinder.control.workloads import MOVING, generation, move
 from pathfinder.model.phases import Phase
-from pathfinder.scheduler.fit import feasible
-
-FROM = (Phase.BOOTSTRAPPED, Phase.BOOTSTRAP_ERROR)
 
 
-def schedule(tx: Transaction, principal: Principal, command: MoveBetweenPolling) -> Container:
-    """Ask the target's agent to move a container; Conflict when that cannot be."""
-    principal.require("write", command.cluster)
-    container = tx.need(Container, f"{command.cluster}/{command.name}")
-    target = tx.need(Node, f"{command.cluster}/{command.node}")
-    source = tx.state.get(Node, container.node_key) if container.node else None
-    _check(container, source, target)
-    fits = feasible(tx.state.fleet, request_of(tx.state, container))
-    if not fits.fits_on(target.name):
-        raise Conflict(
-            f"container {container.name!r} does not fit on node {target.name!r}",
-            hint=f"pfi describe node {target.name}",
-        )
-    why = f"is to move to {target.name}, asked by {principal.name}"
+def schedule(tx: Transaction, container: Container, target: Node, why: str) -> Container:
+    """Ask the target's agent to move a container that may be moved there."""
     arriving = replace(copy_of(tx, container, target.name, container.generation), arriving=True)
     moving = replace(
         move(container, Phase.SCHEDULE_RELOCATION),
@@ -42,22 +24,6 @@ def schedule(tx: Transaction, principal: Principal, command: MoveBetweenPolling)
     )
     tx.happened("relocating", moving, node=target.name, why=why)
     return tx.put(moving)
-
-
-def _check(container: Container, source: Node | None, target: Node) -> None:
-    if not container.wanted or container.phase not in FROM or source is None:
-        raise Conflict(
-            f"container {container.name!r} is {container.phase.name}: only one that is "
-            "BOOTSTRAPPED or BOOTSTRAP_ERROR can be relocated"
-        )
-    if source.key == target.key:
-        raise Conflict(f"container {container.name!r} is on node {target.name!r} already")
-    others = [node.name for node in (source, target) if node.protocol != "poll"]
-    if others:
-        raise Conflict(
-            f"node {others[0]!r} does not poll: this relocation is for nodes of the original's "
-            "agents, which share an LXD cluster"
-        )
 
 
 def is_arriving(container: Container, node: Node) -> bool:

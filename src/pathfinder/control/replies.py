@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from pathfinder.control.life import Life, NodeLife
-from pathfinder.control.objects import Container, Image, Node, Remote
+from pathfinder.control.objects import Container, Copy, Image, Node, Remote
 from pathfinder.control.state import State
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.wire.messages import (
@@ -12,6 +12,7 @@ from pathfinder.wire.messages import (
     LEASE_MS,
     Assignment,
     Exchange,
+    RelocationPart,
     Reply,
     Session,
     StreamRequest,
@@ -46,13 +47,13 @@ def answer(
     if told is not None and request.seen >= told:
         if node_life.news <= request.seen:
             return _reply(request, streams=streams) if streams else None
-        return _difference(state, node, request, streams)
+        return _difference(state, life, node, request, streams)
     node_life.complete_at = state.revision if told is None else told
     return _reply(
         request,
         kind="complete",
         revision=state.revision,
-        assignments=tuple(_assignments(state, node, since=-1)),
+        assignments=tuple(_assignments(state, life, node, since=-1)),
         streams=streams,
     )
 
@@ -63,13 +64,16 @@ def nothing(request: Exchange) -> Reply:
 
 
 def _difference(
-    state: State, node: Node, request: Exchange, streams: tuple[StreamRequest, ...]
+    state: State, life: Life, node: Node, request: Exchange, streams: tuple[StreamRequest, ...]
 ) -> Reply:
     released = [
         container.name
         for container in state.on_node(node.key)
         if container.node != node.name
-        and any(c.node == node.name and c.revision > request.seen for c in container.leaving)
+        and any(
+            c.node == node.name and c.revision > request.seen and not c.arriving
+            for c in container.leaving
+        )
         and not _is_kept_running(container, node)
     ]
     return _reply(
@@ -77,7 +81,7 @@ def _difference(
         kind="difference",
         base=request.seen,
         revision=state.revision,
-        assignments=tuple(_assignments(state, node, since=request.seen)),
+        assignments=tuple(_assignments(state, life, node, since=request.seen)),
         released=tuple(released),
         streams=streams,
     )
@@ -96,11 +100,19 @@ def _reply(request: Exchange, **fields: Any) -> Reply:
     )
 
 
-def _assignments(state: State, node: Node, *, since: int) -> list[Assignment]:
+def _assignments(state: State, life: Life, node: Node, *, since: int) -> list[Assignment]:
     wanted = [
         assignment(state, container)
         for container in state.on_node(node.key)
         if container.wanted and container.node == node.name and container.assigned > since
+    ]
+    arriving = [
+        _arriving(state, life, container, container.arriving)
+        for container in state.on_node(node.key)
+        if container.wanted
+        and container.arriving is not None
+        and container.arriving.node == node.name
+        and container.arriving.revision > since
     ]
     kept = [
         container.name
@@ -108,7 +120,7 @@ def _assignments(state: State, node: Node, *, since: int) -> list[Assignment]:
         if _is_kept_running(container, node)
         and any(copy.node == node.name and copy.revision > since for copy in container.leaving)
     ]
-    return wanted + [
+    return [*wanted, *arriving] + [
         Assignment(slot=slot, generation=0, hold=True) for slot in (*kept, *node.orphans)
     ]
 
@@ -132,6 +144,8 @@ def assignment(state: State, container: Container) -> Assignment:
         generation=container.generation,
         digest=container.digest,
         round=container.round,
+        relocation=_part(container),
+        copy_number=_number(container),
         spec=spec.document(),
         remote={
             "name": remote.name,
@@ -141,6 +155,32 @@ def assignment(state: State, container: Container) -> Assignment:
         }
         if remote
         else None,
+    )
+
+
+def _part(container: Container) -> RelocationPart:
+    """What the node that has a container does for its relocation."""
+    if container.is_halted:
+        return "halt"
+    return "offer" if container.arriving is not None else ""
+
+
+def _number(container: Container) -> int:
+    """The copy that is to be offered; 0: none any more."""
+    copy = container.arriving
+    return copy.number if copy is not None and copy.stage != "starting" else 0
+
+
+def _arriving(state: State, life: Life, container: Container, copy: Copy) -> Assignment:
+    """What the node is told that a container is on its way to."""
+    offered = life.offers.get(container.key)
+    is_this = offered is not None and offered.number == copy.number and copy.stage != "starting"
+    return replace(
+        assignment(state, container),
+        generation=copy.generation,
+        relocation="arrive" if copy.stage == "starting" else "take",
+        copy_number=copy.number,
+        offer=offered if is_this else None,
     )
 
 

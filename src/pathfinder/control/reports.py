@@ -5,18 +5,15 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from pathfinder.control import relocating
+from pathfinder.control.leaving import copy_of, let_abandoned_go, with_leaving
 from pathfinder.control.life import Life, NodeLife
 from pathfinder.control.objects import Container, Copy, Deployment, Node, Orphan
+from pathfinder.control.rendering import rendered
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import (
-    MOVING,
-    copy_of,
-    finish_or_put,
-    let_abandoned_go,
-    move,
-    rebootstrap,
-)
+from pathfinder.control.workloads import MOVING, finish_or_put, move, rebootstrap
+from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.phases import Phase
 from pathfinder.wire.messages import CRASH_LOOP, BootstrapState, Exchange, Holding
 
@@ -78,9 +75,13 @@ def doubt_all(tx: Transaction, life: Life) -> None:
     )
 
 
-def changes_something(state: State, node: Node, life: NodeLife, request: Exchange) -> bool:
+def changes_something(
+    state: State, all_lives: Life, node: Node, life: NodeLife, request: Exchange
+) -> bool:
     """Whether a report needs a transaction: most do not, and cost next to nothing."""
     if life.is_unsettled or (request.facts is not None and request.facts != node.facts):
+        return True
+    if request.offers and relocating.has_news(state, all_lives, node, request):
         return True
     if _silence(node, request) != (node.runtime_error, node.silent_kinds):
         return True
@@ -109,6 +110,7 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
         after = _let_go(tx, container, node, request, generations)
         if after is None:
             continue
+        after = relocating.follow(tx, life, after, node, request, generations)
         if after.node == node.name and after.wanted:
             _follow(tx, after, request, generations.get(after.generation))
     for slot, generations in held.items():
@@ -153,6 +155,8 @@ def _let_go(
     """Forget the copies that the node, knowing that it shall, no longer holds."""
 
     def still_there(copy: Copy) -> bool:
+        if copy.arriving:
+            return True
         if copy.node != node.name or request.seen < copy.revision:
             return True
         if not request.tells_all_of(copy.kind):
@@ -162,7 +166,7 @@ def _let_go(
     staying = tuple(copy for copy in container.leaving if still_there(copy))
     if len(staying) == len(container.leaving):
         return container
-    after = replace(container, leaving=staying)
+    after = with_leaving(tx, container, staying)
     tx.happened("released", container, node=node.name)
     finish_or_put(tx, after)
     tx.place_all = tx.place_all or bool(tx.state.pending)
@@ -212,6 +216,8 @@ def _follow(tx: Transaction, container: Container, request: Exchange, held: Hold
         _failed(tx, container, held)
     elif held.phase != "unknown" and container.ready and request.tells_all_of(container.spec.kind):
         why = held.error or held.ended or f"is {held.phase} on its node"
+        if container.is_halted:
+            why = "is stopped while it moves"
         tx.happened("unready", container, why=why)
         _become(tx, container, ready=False, why=why)
 
@@ -350,6 +356,9 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
     container = tx.state.get(Container, f"{node.cluster}/{holding.slot}")
     if container is None or holding.generation <= container.generation or not container.wanted:
         return
+    is_arriving = any(copy.generation == holding.generation for copy in container.leaving)
+    if is_arriving or not holding.digest:
+        return  # it is on its way, or not whole: nothing runs from that
     leaving = container.leaving
     if container.node and container.node != node.name:
         kind = container.spec.kind
@@ -362,7 +371,8 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
             container,
             node=node.name,
             generation=holding.generation,
-            digest=holding.digest or container.digest,
+            digest=holding.digest,
+            spec=_spec_of(tx, container, holding.digest),
             round=holding.round or container.round,
             phase=Phase.SCHEDULED,
             assigned=tx.revision,
@@ -380,6 +390,19 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
     tx.happened(
         "adopted", container, node=node.name, why="the server was restored from an older backup"
     )
+
+
+def _spec_of(tx: Transaction, container: Container, digest: str) -> ContainerSpec:
+    """What a node made a container from: its own definition as we know it, or its deployment's.
+
+    Where it is neither, the digest differs from that of the spec, and it will be replaced.
+    """
+    deployment = tx.state.get(Deployment, container.group) if container.deployment else None
+    if deployment is not None and container.spec.digest() != digest:
+        wanted = rendered(tx.state, deployment, container.ordinal)
+        if wanted.digest == digest:
+            return wanted.spec
+    return container.spec
 
 
 def _orphans(tx: Transaction, life: Life, node: Node, held: Held, *, complete: bool) -> None:

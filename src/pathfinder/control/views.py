@@ -1,6 +1,6 @@
 """Things as the API shows them. Field names are those of tables, pages and CLI columns."""
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,17 +16,18 @@ from pathfinder.control.objects import (
     Token,
     User,
 )
+from pathfinder.control.reasons import NO_LEASE, why_of
 from pathfinder.control.settling import is_ready, steps_of
 from pathfinder.control.state import State
 from pathfinder.model.resources import Resources
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
-NO_LEASE: Final = "polls by API v1/v2: no lease, so a silent one is only suspected"
 Action = Literal[
     "create",
     "change",
     "replace",
     "rebootstrap",
+    "relocate",
     "delete",
     "place",
     "release",
@@ -55,6 +56,17 @@ class BootstrapView(View, frozen=True, kw_only=True, gc=False):
     round: int
     tries: int
     exit_code: int
+
+
+class RelocationView(View, frozen=True, kw_only=True, gc=False):
+    """A container on its way to `node`. `failures`: copies that did not come about so far.
+
+    stage: copying (it runs), finishing (it is stopped, the rest is copied), starting (there).
+    """
+
+    node: str
+    stage: str
+    failures: int
 
 
 class ContainerView(View, frozen=True, kw_only=True, gc=False):
@@ -88,6 +100,8 @@ class ContainerView(View, frozen=True, kw_only=True, gc=False):
     error_code: str
     explanation: dict[str, Any] | None
     leaving: tuple[LeavingView, ...]
+    relocation: RelocationView | None
+    relocation_error: str
     usage: ContainerUsage | None
 
 
@@ -237,7 +251,7 @@ def container_view(life: Life, container: Container) -> ContainerView:
     """A container as the API shows it."""
     node = container.node or (container.leaving[-1].node if container.leaving else "")
     ready = is_ready(container, life)
-    why, hint = _of_silent_node(life, container) or (container.why, container.hint)
+    why, hint = why_of(life, container)
     return ContainerView(
         cluster=container.cluster,
         name=container.name,
@@ -266,8 +280,12 @@ def container_view(life: Life, container: Container) -> ContainerView:
         error_code=container.error_code,
         explanation=container.explanation or None,
         leaving=tuple(
-            LeavingView(node=copy.node, generation=copy.generation) for copy in container.leaving
+            LeavingView(node=copy.node, generation=copy.generation)
+            for copy in container.leaving
+            if not copy.stage or not copy.arriving
         ),
+        relocation=_relocation(container),
+        relocation_error=container.relocation_error,
         usage=_usage(life, container),
     )
 
@@ -282,24 +300,11 @@ def _bootstrap(container: Container) -> BootstrapView | None:
     )
 
 
-def _of_silent_node(life: Life, container: Container) -> tuple[str, str] | None:
-    """What a node's silence means for a container, and what helps; None: nothing, it is heard."""
-    if not container.node or not container.wanted:
+def _relocation(container: Container) -> RelocationView | None:
+    copy = container.arriving
+    if copy is None:
         return None
-    status, node = life.status(container.node_key), container.node
-    until = (
-        "it is back when its node is; when the machine is dead for certain: "
-        f"pfi delete node {node} --force"
-    )
-    if status == "suspect" and life.node(container.node_key).polls:
-        return f"its node {node} is silent; it {NO_LEASE}", until
-    if status != "lost":
-        return None
-    if container.spec.type == "STATEFUL":
-        return f"its node {node} is lost: it may still run there, and is not made twice", until
-    if container.ready:
-        return f"its node {node} is lost: not heard since its lease ended", container.hint
-    return None
+    return RelocationView(node=copy.node, stage=copy.stage, failures=copy.failures)
 
 
 def _usage(life: Life, container: Container) -> ContainerUsage | None:

@@ -5,8 +5,9 @@ from dataclasses import replace as spec_with
 
 from msgspec.structs import replace
 
+from pathfinder.control.leaving import copy_of, end_relocation, release
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
-from pathfinder.control.objects import Cluster, Container, Copy, Deployment, Image, Node, Remote
+from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Remote
 from pathfinder.control.rendering import rendered, script_of
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.definitions import ContainerSpec
@@ -81,8 +82,11 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
     if old.bootstrap_digest != wanted.spec.bootstrap_digest():
         labelled = replace(old, labels=dict(wanted.labels))
         return rebootstrap(tx, labelled, wanted.spec, why="its bootstrap changed")
-    if old.labels != wanted.labels:
-        return tx.put(replace(old, labels=dict(wanted.labels)))
+    known = old.spec.digest() == old.digest
+    if old.labels != wanted.labels or not known:
+        # Not known: after a restore its node told what it is made from, by the digest alone.
+        spec = old.spec if known else wanted.spec
+        return tx.put(replace(old, spec=spec, labels=dict(wanted.labels)))
     return old
 
 
@@ -193,47 +197,6 @@ def reschedule(tx: Transaction, container: Container, why: str) -> Container:
     if not container.wanted:
         raise Conflict(f"container {container.name!r} is being deleted")
     return begin_anew(tx, container, container.spec, why=why)
-
-
-def copy_of(
-    tx: Transaction, container: Container, node: str, generation: int, *, kind: str = ""
-) -> Copy:
-    """A generation that `node` shall let go of, from now on. kind "": not known."""
-    return Copy(
-        node=node,
-        generation=generation,
-        kind=kind,
-        ports=container.spec.host_ports,
-        resources=container.spec.resources,
-        group=container.group,
-        stateful=container.spec.type == "STATEFUL",
-        revision=tx.revision,
-    )
-
-
-def release(tx: Transaction, container: Container) -> Container:
-    """The container without a node; what the node had is on its way out, and counted."""
-    container = let_abandoned_go(tx, container)
-    if not container.node:
-        return container
-    tx.nodes.add(container.node_key)
-    kind = container.spec.kind
-    leaving = copy_of(tx, container, container.node, container.generation, kind=kind)
-    return replace(
-        container, node="", assigned=0, addresses=(), leaving=(*container.leaving, leaving)
-    )
-
-
-def let_abandoned_go(tx: Transaction, container: Container) -> Container:
-    """Nodes that keep an abandoned copy running are told that they need not any more."""
-    if not any(copy.abandoned for copy in container.leaving):
-        return container
-    tx.nodes.update(f"{container.cluster}/{c.node}" for c in container.leaving if c.abandoned)
-    leaving = tuple(
-        replace(copy, revision=tx.revision) if copy.abandoned else copy
-        for copy in container.leaving
-    )
-    return replace(container, leaving=leaving)
 
 
 def create(
@@ -369,7 +332,7 @@ def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: st
             hint=f"wait until it has moved: pfi wait container/{old.name}",
         )
     new = replace(
-        old,
+        end_relocation(tx, old, "it is bootstrapped again"),
         spec=spec_with(old.spec, bootstrap=spec.bootstrap),
         bootstrap_digest=spec.bootstrap_digest(),
         round=generation(tx),
@@ -399,6 +362,8 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         phase=Phase.PENDING,
         round=generation(tx),
         taken_digest="",
+        relocation_error="",
+        relocation_hint="",
         address="",
         bootstrap_tries=0,
         bootstrap_exit_code=-1,

@@ -31,6 +31,8 @@ CHANGES: Final = frozenset(
     )
 )  # fmt: skip
 INSTANCES: Final = "/1.0/instances/"
+HTTPS_PORT: Final = "8443"
+EVERYWHERE: Final = ("", "[::]", "0.0.0.0")  # noqa: S104 - read, never bound
 # LXD has no codes for these: its words, in lower case, are what there is.
 BUSY_WORDS: Final = ("is busy running", "a matching non-reusable operation")
 IMAGE_WORDS: Final = (
@@ -158,7 +160,21 @@ def facts_from(
         pool_used_mib=used_mib,
         limits_missing=limits_missing(ground),
         images=images,
+        copies_at=listening_at(server["config"].get("core.https_address", "")),
+        takes_copies=True,
     )
+
+
+def listening_at(address: str) -> str:
+    """LXD's own way to say where it listens as "host:port"; host "" where that is everywhere."""
+    if not address:
+        return ""
+    host, separator, port = address.rpartition(":")
+    if not separator:
+        host, port = address, HTTPS_PORT
+    elif ":" in host and not host.endswith("]"):
+        host, port = f"[{address}]", HTTPS_PORT
+    return f"{'' if host in EVERYWHERE else host}:{port}"
 
 
 def limits_missing(ground: Ground) -> dict[str, str]:

@@ -29,7 +29,14 @@ UNREACHED_WORDS: Final = ("dial tcp", "i/o timeout", "no route to host", "connec
 
 def offer_request(name: str) -> LxdRequest:
     """Be ready to hand an instance over, with its snapshots, as a copy of its disk alone."""
-    body = {"name": name, "migration": True, "live": False, "instance_only": False}
+    body = {
+        "name": name,
+        "migration": True,
+        "live": False,
+        "instance_only": False,
+        # Else LXD freezes what runs for as long as it is copied. Only what is stopped counts.
+        "allow_inconsistent": True,
+    }
     return LxdRequest(method="POST", path=instance_path(name), body=body)
 
 
@@ -59,6 +66,12 @@ def travelling(config: Mapping[str, str]) -> dict[str, str]:
         for key, value in config.items()
         if not key.startswith("volatile.") or key == BASE_IMAGE_KEY
     }
+
+
+def withdraw_request(offer: Offer) -> LxdRequest:
+    """Cancel the operation of an offer of this daemon."""
+    path = "/1.0/operations/" + str(offer.details["operation"]).rpartition("/")[2]
+    return LxdRequest(method="DELETE", path=path)
 
 
 def pull_request(wish: Wish, offer: Offer, ground: Ground, *, is_there: bool) -> LxdRequest:

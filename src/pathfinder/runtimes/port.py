@@ -126,6 +126,8 @@ class RuntimeFacts:
     pool_used_mib: int = 0
     limits_missing: Mapping[str, str] = field(default_factory=dict)
     images: tuple[str, ...] = ()  # aliases in the local store
+    copies_at: str = ""  # "host:port" where it listens for other daemons; host "": everywhere
+    takes_copies: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -212,6 +214,9 @@ class Runtime(Protocol):
         address: "host:port" at which the other reaches this daemon. Refused where the daemon hands
         nothing over, or listens at no address.
         """
+
+    def withdraw_offer(self, offer: Offer) -> None:
+        """Take back an offer of this daemon's, breaking off whoever takes it. Over is success."""
 
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take what is offered as a half-made copy, or bring that copy up to date. PULL_S_MAX.

@@ -24,6 +24,7 @@ Jobs (`runtimes.jobs`) are those of `scripted_jobs`.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Final, Literal
 
 from pathfinder.model.definitions import ContainerSpec
@@ -39,7 +40,6 @@ from pathfinder.runtimes.port import (
     NameOccupied,
     NotThere,
     Offer,
-    OutcomeUnknown,
     Refused,
     RuntimeDown,
     RuntimeFacts,
@@ -51,20 +51,10 @@ from pathfinder.runtimes.port import (
     Wish,
 )
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
+from pathfinder.runtimes.scripted_steps import NOT_DONE, ScriptedSession, raise_for, step_at
 
 Verb = Literal["create", "start", "stop", "remove"]
-ALWAYS: Final = "always"
-STEPS: Final = frozenset(
-    {
-        "fail", "refused", "unknown", "unknown-not-done", "hang", "hang-done", "half", "dies", "ok",
-    }
-)  # fmt: skip
-NOT_DONE: Final = frozenset({"fail", "refused", "unknown-not-done", "hang"})
 CHANGES_MAX: Final = 10_000
-
-
-class Hangs(OutcomeUnknown):
-    """The call would not return: let time pass, then take it as an OutcomeUnknown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,8 +76,14 @@ class _Held:
         self.jobs = ScriptedJobs(self.files)
 
 
+Offers = dict[str, Callable[[], _Held]]
+
+
 class ScriptedRuntime:
-    """The port in memory. It outlives agents, as a daemon does; `is_down` makes it unreachable."""
+    """The port in memory. It outlives agents, as a daemon does; `is_down` makes it unreachable.
+
+    Those that share `offers` can take copies of each other's instances.
+    """
 
     def __init__(
         self,
@@ -96,12 +92,15 @@ class ScriptedRuntime:
         kinds: tuple[str, ...] = ("system", "application"),
         capacity: Resources = NOTHING,
         subnet: str = "10.0.0",
+        offers: Offers | None = None,
     ) -> None:
         self.is_down = False
         self.images = images
         self._kinds = kinds
         self._capacity = capacity
         self._subnet = subnet
+        self._offers: Offers = {} if offers is None else offers
+        self._offer_numbers = count()
         self._held: dict[str, _Held] = {}
         self._begun: dict[tuple[str, int, Verb], int] = {}
         self._changes: list[str] = []
@@ -158,6 +157,8 @@ class ScriptedRuntime:
             architecture="x86_64",
             capacity=self._capacity,
             images=tuple(sorted(self.images)),
+            copies_at=f"{self._subnet}.1:8443",
+            takes_copies=True,
         )
 
     def list_instances(self, cluster: str) -> list[Instance]:
@@ -201,7 +202,7 @@ class ScriptedRuntime:
                 address=self._next_address() if wish.spec.network == "default" else "",
             )
             self._tell(wish.name)
-        _raise_for(step, f"create {wish.name}")
+        raise_for(step, f"create {wish.name}")
 
     def start(self, name: str) -> None:
         """Start it."""
@@ -216,7 +217,7 @@ class ScriptedRuntime:
             held.state, held.is_dying = "running", step == "dies"
             held.console += f"{name} is up\n".encode()
             self._tell(name)
-        _raise_for(step, f"start {name}")
+        raise_for(step, f"start {name}")
 
     def stop(self, name: str, *, grace_s: float = 10.0) -> None:
         """Stop it, at once."""
@@ -226,7 +227,7 @@ class ScriptedRuntime:
         step = self._scripted(name, "stop")
         if step not in NOT_DONE:
             self.die(name)
-        _raise_for(step, f"stop {name}")
+        raise_for(step, f"stop {name}")
 
     def remove(self, name: str) -> None:
         """Remove it."""
@@ -237,7 +238,7 @@ class ScriptedRuntime:
         step = self._scripted(name, "remove")
         if step not in NOT_DONE:
             self.vanish(name)
-        _raise_for(step, f"remove {name}")
+        raise_for(step, f"remove {name}")
 
     def changes(self, stopping: Callable[[], bool]) -> Iterator[Change]:
         """Changes since this was called; ends when there are no more, as nobody waits here."""
@@ -262,19 +263,24 @@ class ScriptedRuntime:
         self._own(name).note = note
 
     def offer_copy(self, name: str, address: str) -> Offer:
-        """The instance as it is when the copy is taken; `address` is not needed in memory."""
+        """The instance as it is when the copy is taken, under a number that all who share know."""
         self._check_up()
         held = self._own(name)
-        taken: list[str] = []
 
         def take() -> _Held:
             self._check_up()
-            if taken or self._held.get(name) is not held:
+            if self._held.get(name) is not held:
                 raise RuntimeFailure(f"the offer of {name} at {address} is over")
-            taken.append(address)
             return held
 
-        return Offer(runtime="scripted", details={"take": take})
+        number = f"{address}/{next(self._offer_numbers)}"
+        self._offers[number] = take
+        return Offer(runtime="scripted", details={"number": number})
+
+    def withdraw_offer(self, offer: Offer) -> None:
+        """Nobody can take it any more."""
+        self._check_up()
+        self._offers.pop(offer.details["number"], None)
 
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take disk, snapshots and note."""
@@ -284,7 +290,10 @@ class ScriptedRuntime:
         there = self._held.get(wish.name)
         if there is not None and not self._is_half_of(there, wish):
             raise NameOccupied(f"{wish.name} is there already, and is not this copy")
-        source: _Held = offer.details["take"]()
+        take = self._offers.pop(offer.details["number"], None)
+        if take is None:
+            raise RuntimeFailure("the offer is over")
+        source = take()
         copied = _Held(
             labels=replace(wish.labels, digest=""),
             spec=wish.spec,
@@ -293,6 +302,7 @@ class ScriptedRuntime:
             files=dict(source.files),
             note=source.note,
         )
+        copied.jobs = source.jobs.in_copy(copied.files)
         copied.snapshots = dict(source.snapshots)
         self._held[wish.name] = copied
         self._tell(wish.name)
@@ -424,73 +434,3 @@ class ScriptedRuntime:
             half = CHANGES_MAX // 2
             del self._changes[:half]
             self._changes_dropped += half
-
-
-class ScriptedSession:
-    """A command in a scripted instance. `ended`: (its output, its exit code), known before."""
-
-    def __init__(self, terminal: Terminal, ended: tuple[bytes, int] | None = None) -> None:
-        self._command = terminal.command
-        self._ended = ended
-        self._input = b""
-
-    def frames(self) -> Iterator[tuple[int, bytes]]:
-        """The whole output."""
-        if self._ended is not None:
-            if self._ended[0]:
-                yield 1, self._ended[0]
-            return
-        match self._command:
-            case ("cat",):
-                if self._input:
-                    yield 1, self._input
-            case ("echo", *words):
-                yield 1, " ".join(words).encode() + b"\n"
-            case ("true",) | ("false",):
-                pass
-            case _:
-                yield 2, b"Command not found\n"
-
-    def write(self, data: bytes) -> None:
-        """Kept for `cat`."""
-        self._input += data
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Nothing here has a size."""
-
-    def exit_code(self) -> int:
-        """127 for what it does not know."""
-        if self._ended is not None:
-            return self._ended[1]
-        return {"cat": 0, "echo": 0, "true": 0, "false": 1}.get(self._command[0], 127)
-
-    def close(self) -> None:
-        """Nothing goes on."""
-
-
-def step_at(script: str, number: int) -> str:
-    """What the script says about the call of this number, counted from 0; ValueError: no script."""
-    for text in filter(None, script.split(",")):
-        what, _, times = text.strip().partition(":")
-        if what not in STEPS:
-            raise ValueError(f"{what!r} is not one of {', '.join(sorted(STEPS))}")
-        if times == ALWAYS:
-            return what
-        number -= int(times or 1)
-        if number < 0:
-            return what
-    return "ok"
-
-
-def _raise_for(step: str, what: str) -> None:
-    match step:
-        case "fail":
-            raise RuntimeFailure(f"{what}: the script says fail")
-        case "refused":
-            raise Refused(f"{what}: the script says refused")
-        case "unknown" | "unknown-not-done" | "half":
-            raise OutcomeUnknown(f"{what}: the script says {step}")
-        case "hang" | "hang-done":
-            raise Hangs(f"{what}: the script says {step}")
-        case _:
-            return

@@ -5,7 +5,7 @@ says how each ends: `PF_SCRIPT_JOB=fail:2` gives two that end with 1, and then o
 """
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from pathfinder.runtimes.jobs import JOBS_PATH, LIMIT_CODE, RUNNER_PATH
@@ -38,6 +38,11 @@ class ScriptedJobs:
     begun: list[ScriptedJob] = field(default_factory=list)
     timed: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
+
+    def in_copy(self, files: MutableMapping[str, bytes]) -> "ScriptedJobs":
+        """What a copy of the instance with these files knows of them: nothing runs there."""
+        begun = [replace(job, end=job.end or "interrupted") for job in self.begun]
+        return ScriptedJobs(files, begun=begun, timed={job.key for job in begun})
 
     def running(self) -> ScriptedJob | None:
         """The one that runs."""

@@ -135,6 +135,12 @@ class SeveralRuntimes:
         """Be ready to hand the instance to another daemon of its kind, once."""
         return self._of(name).runtime.offer_copy(plain_name(name), address)
 
+    def withdraw_offer(self, offer: Offer) -> None:
+        """Take back an offer of one of the daemons."""
+        for member in self.members.values():
+            if member.name == offer.runtime:
+                member.runtime.withdraw_offer(offer)
+
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take what is offered as a half-made copy, or bring that copy up to date."""
         self._for(wish).pull_copy(wish, offer)
@@ -240,6 +246,8 @@ def merged(facts: list[RuntimeFacts]) -> RuntimeFacts:
         pool_used_mib=pools[0].pool_used_mib if pools else 0,
         limits_missing=missing,
         images=tuple(sorted({image for each in facts for image in each.images})),
+        copies_at=next((each.copies_at for each in facts if each.copies_at), ""),
+        takes_copies=any(each.takes_copies for each in facts),
         warnings=tuple(warning for each in facts for warning in each.warnings),
     )
 

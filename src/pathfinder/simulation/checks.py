@@ -12,7 +12,8 @@ from pathfinder.control.rendering import rendered
 from pathfinder.control.settling import change_of, is_ready
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
-from pathfinder.runtimes.port import Instance
+from pathfinder.runtimes.port import Instance, NotThere
+from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.scheduler.place import Placement, place
 
@@ -22,6 +23,7 @@ class Broken(AssertionError):
 
 
 REPLACED_MS_MAX = 5_000
+HISTORY = "/history"
 Held = Mapping[str, list[Instance]]  # node -> what its daemon has
 
 
@@ -63,6 +65,33 @@ def _generation(container: Container, instance: Instance, node: str) -> bool:
     )
 
 
+class Data:
+    """Relocation loses nothing: each run of a STATEFUL container finds what all before it wrote."""
+
+    def __init__(self) -> None:
+        self._written: dict[bytes, bytes] = {}  # by what its first run wrote: all of it
+        self._run_count = 0
+
+    def check_start(self, state: State, runtime: ScriptedRuntime, name: str) -> None:
+        """An instance has been started, if it is one: it reads, and then adds a line."""
+        container = state.get(Container, f"c/{name}")
+        instance = runtime.inspect(name)
+        is_stateful = container is not None and container.spec.type == "STATEFUL"
+        if not is_stateful or instance is None or instance.state != "running":
+            return
+        try:
+            found = runtime.read_file(name, HISTORY)
+        except NotThere:
+            found = b""
+        first = found.partition(b"\n")[0]
+        if found and self._written[first] != found:
+            raise Broken(f"relocation: {name} has {found!r}, and had {self._written[first]!r}")
+        self._run_count += 1
+        found += f"{self._run_count}\n".encode()
+        self._written[found.partition(b"\n")[0]] = found
+        runtime.write_file(name, HISTORY, found)
+
+
 def check_lost(controller: Controller, now_ms: int) -> None:
     """Promise 3: nothing STATELESS waits for a lost node, unless too many were lost at once.
 
@@ -92,6 +121,8 @@ def check_call(state: State | None, node: str, call: Call, before: Instance | No
     if state is None or isinstance(call, Start) or before.state != "running":
         return
     container = state.get(Container, f"c/{before.name}")
+    if container is not None and container.is_halted and isinstance(call, Stop):
+        return
     if container is not None and container.wanted and _generation(container, before, node):
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
 
@@ -208,6 +239,12 @@ def _is_held_back(state: State, container: Container) -> bool:
     )
 
 
+def _cannot_go_on(state: State, container: Container) -> bool:
+    """Its deployment says in `last_error` why it cannot, and waits for a person."""
+    deployment = state.get(Deployment, container.group)
+    return deployment is not None and bool(deployment.last_error) and container.wanted
+
+
 def _numbers(key: str) -> tuple[int, ...]:
     return tuple(map(int, key.split("-")))
 
@@ -219,14 +256,19 @@ def check_settled(
     _check_wishes(state, wants)
     expected = set()
     for container in state.all(Container):
-        if container.leaving or not container.wanted:
+        cannot_go_on = _cannot_go_on(state, container)
+        if cannot_go_on:
+            # What a lost node had runs on there until the one that is made elsewhere is ready.
+            left = [copy for copy in container.leaving if copy.abandoned]
+            expected |= {(copy.node, container.name, copy.generation) for copy in left}
+        elif container.leaving or not container.wanted:
             raise Broken(f"settled: {container.key} is still on its way out: {container}")
         if container.node:
             expected.add((container.node, container.name, container.generation))
             is_ready = container.phase == Phase.BOOTSTRAPPED and container.ready
             # One whose tries have all failed waits for a person.
             has_failed = container.phase == Phase.BOOTSTRAP_ERROR
-            if not (is_ready or has_failed or _is_held_back(state, container)):
+            if not (is_ready or has_failed or cannot_go_on):
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")

@@ -18,6 +18,7 @@ from pathfinder.agent.effects import (
     ListAll,
     OpenStream,
     Result,
+    Take,
     perform,
 )
 from pathfinder.agent.notes import Note
@@ -32,6 +33,7 @@ from pathfinder.simulation.timeline import Timeline
 from pathfinder.wire.messages import Exchange, Facts, Reply
 
 CALL_MS = (5, 400)
+TAKE_MS = (50, 4_000)
 TIMEOUT_MS = 8_000
 CHECKPOINT_MS = 3_000
 
@@ -179,7 +181,8 @@ class Node:
             result = self._perform(call, interrupted=died)
             self.timeline.after(luck.randint(1, 30), lambda: deliver(result))
 
-        self.timeline.after(luck.randint(*CALL_MS), happen)
+        takes_ms = TAKE_MS if isinstance(call, Take) else CALL_MS
+        self.timeline.after(luck.randint(*takes_ms), happen)
 
     def _try_out(self, effect: Bootstrap) -> None:
         """The production code of one try, a step at a time; its process dies with the agent."""

@@ -10,10 +10,12 @@ from typing import Any
 
 from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import (
+    CancelRelocation,
     Command,
     Delete,
     Put,
     Rebootstrap,
+    Relocate,
     Request,
     Reschedule,
     Scale,
@@ -56,6 +58,8 @@ class Person:
             self._put()
         elif self.is_deployment and luck.random() < 0.5:
             self._scale()
+        elif luck.random() < 0.4:
+            self._relocate()
         elif luck.random() < 0.5:
             self._reschedule()
         elif luck.random() < 0.5 and self.wants["spec"].get("bootstrap"):
@@ -125,6 +129,13 @@ class Person:
         floor = min(self.wants["min_available"], max(replicas - 1, 0))
         wants = {**self.wants, "replicas": replicas, "min_available": floor}
         self._ask(Scale(cluster="c", name=self.name, replicas=replicas), wants)
+
+    def _relocate(self) -> None:
+        name = f"{self.name}-01" if self.is_deployment else self.name
+        if self.timeline.luck.random() < 0.15:
+            self._ask(CancelRelocation(cluster="c", name=name), self.wants)
+        else:
+            self._ask(Relocate(cluster="c", name=name), self.wants)
 
     def _reschedule(self) -> None:
         name = f"{self.name}-01" if self.is_deployment else self.name

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pathfinder.agent.effects import Call
+from pathfinder.agent.effects import Call, Start
 from pathfinder.control.access import SYSTEM, digest
 from pathfinder.control.commands import PutCluster, Register, Request
 from pathfinder.control.controller import Controller
@@ -13,7 +13,7 @@ from pathfinder.control.objects import Node as NodeThing
 from pathfinder.control.state import Change, State
 from pathfinder.model.errors import PathfinderError
 from pathfinder.runtimes.port import Instance
-from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.runtimes.scripted import Offers, ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.simulation import checks
 from pathfinder.simulation.faults import Faults, draw
@@ -57,6 +57,8 @@ class World:
         self.backup: MemoryStore | None = None
         self.deliberate = False
         self.server = Server(self.timeline, self._on_change)
+        self.offers: Offers = {}
+        self.data = checks.Data()
         self.nodes = [self._node(f"n{index}") for index in range(luck.randint(1, 4))]
         self.people = [
             Person(
@@ -96,10 +98,15 @@ class World:
         node = Node(
             name=name,
             timeline=self.timeline,
-            runtime=ScriptedRuntime(subnet=f"10.0.{name[1:]}"),
+            runtime=ScriptedRuntime(subnet=f"10.0.{name[1:]}", offers=self.offers),
             faults=self.faults,
             facts=Facts(
-                hostname=name, memory_mib=CAPACITY_MIB, cpu_millis=8_000, kinds=("system",)
+                hostname=name,
+                memory_mib=CAPACITY_MIB,
+                cpu_millis=8_000,
+                kinds=("system",),
+                copies_at=f"{name}:8443",
+                takes_copies=True,
             ),
             send=self._send,
             on_runtime=self._on_runtime,
@@ -300,7 +307,13 @@ class World:
         if self.server.restored:
             state = None  # what a backup does not know may go when people say so
         checks.check_call(state, node.name, call, before)
-        return self._check_ground
+
+        def after() -> None:
+            self._check_ground()
+            if isinstance(call, Start) and not self.server.restored:
+                self.data.check_start(self.known, node.runtime, call.slot)
+
+        return after
 
     def _jobs_of(self, container: Container) -> ScriptedJobs | None:
         node = next(node for node in self.nodes if node.name == container.node)

@@ -25,6 +25,10 @@ Duties of the server
   far it is in `Holding.bootstrap`. A round that has ended is remembered with the instance, so that
   neither the agent's restart nor a relocation runs it again.
 - A `hold` assignment means: leave whatever you have under this slot as it is.
+- A relocation is told to both of its nodes, to each its part (`Assignment.relocation`). Copies are
+  numbered; the last one is taken when the container has been stopped. "arrive" is told only when
+  the other node has said, by offering that copy, that it has stopped the container, and the other
+  is not let run it again before this node has let go of the copy.
 - Epochs grow with every leader. A node that knows a higher epoch, or the same epoch with another
   incarnation, proves that the server was restored from an old backup.
 
@@ -47,6 +51,8 @@ HoldingPhase = Literal[
 ]
 HealthState = Literal["", "starting", "healthy", "unhealthy"]
 BootstrapState = Literal["", "waiting", "running", "done", "failed"]
+RelocationPart = Literal["", "offer", "halt", "take", "arrive"]
+CopyState = Literal["", "offered", "taking", "taken", "failed"]
 ReplyKind = Literal["hello", "complete", "difference", "nothing"]
 
 
@@ -69,6 +75,10 @@ class Holding:
 
     bootstrap: how far `round` of its bootstrap is ("failed": no try is left); bootstrap_tries and
     bootstrap_exit_code (-1: not known) are of its latest try.
+
+    copy: how far copy number `copy_number` of its relocation is, as seen from this node;
+    `copy_code`, `copy_error` and `copy_hint` say why it failed. A holding without a digest is not
+    whole: nothing runs from it.
     """
 
     slot: str
@@ -89,12 +99,21 @@ class Holding:
     health: HealthState = ""
     health_error: str = ""
     ended: str = ""
+    copy_number: int = 0
+    copy: CopyState = ""
+    copy_code: str = ""
+    copy_error: str = ""
+    copy_hint: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the node is. Sent in the first exchange of a session and when something changes."""
+    """What the node is. Sent in the first exchange of a session and when something changes.
+
+    copies_at: "host:port" at which other nodes' daemons can take copies of its containers; "":
+    nowhere. takes_copies: its daemon and its agent can take one.
+    """
 
     agent_version: str = ""
     hostname: str = ""
@@ -113,7 +132,23 @@ class Facts:
     images: tuple[str, ...] = ()
     limits_missing: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    copies_at: str = ""
+    takes_copies: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """The node hands a container over: what the other node's daemon needs to take copy `number`.
+
+    Sent with every exchange while it stands. It holds secrets: passed on, never stored or shown.
+    """
+
+    slot: str
+    generation: int
+    number: int
+    runtime: str
+    details: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +197,7 @@ class Exchange:
     holding: tuple[Holding, ...] = ()
     runtime_error: str = ""
     silent_kinds: Mapping[str, str] = field(default_factory=dict)
+    offers: tuple[Offered, ...] = ()
     facts: Facts | None = None
     measurements: Measurements | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -180,6 +216,12 @@ class Assignment:
     """One container that this node shall run. `spec` is the document of a ContainerSpec.
 
     round: which round of its bootstrap is wanted; 0: none, or the server does not know rounds.
+
+    relocation: this node's part in moving the container, for copy number `copy_number`:
+    "offer": it runs on and is offered; "halt": it is stopped, stays so, and is offered;
+    "take": what is offered is taken as a half-made copy, or that copy is brought up to date;
+    "arrive": the copy is made whole and runs; nothing is made anew when it is not there.
+    offer: what "take" needs, once the other node has said it.
     """
 
     slot: str
@@ -189,6 +231,9 @@ class Assignment:
     round: int = 0
     spec: Mapping[str, Any] = field(default_factory=dict)
     remote: Mapping[str, Any] | None = None
+    relocation: RelocationPart = ""
+    copy_number: int = 0
+    offer: Offered | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

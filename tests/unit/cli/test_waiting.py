@@ -55,7 +55,7 @@ def test_a_phase_is_waited_for_by_its_name() -> None:
         ("phase=BOOTSTRAPD", CONTAINER, "did you mean BOOTSTRAPPED?"),
         ("phase=PENDING", NODE, "containers have"),
         ("ready", IMAGE, ""),
-        ("redy", CONTAINER, "write ready, deleted or phase=NAME"),
+        ("redy", CONTAINER, "write ready, deleted, moved or phase=NAME"),
     ],
 )
 def test_what_can_never_be_is_refused_at_once(text: str, kind: Kind, hint: str) -> None:

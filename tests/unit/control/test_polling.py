@@ -9,14 +9,14 @@ from pathfinder.control.commands import (
     Mark,
     MarkAddress,
     MarkKind,
-    MoveBetweenPolling,
     Poll,
     RegisterPolling,
+    Relocate,
     Reschedule,
 )
 from pathfinder.control.life import OUTWAIT_MS, POLL_SUSPECT_MS
 from pathfinder.control.objects import Container, Node
-from pathfinder.control.views import NO_LEASE
+from pathfinder.control.reasons import NO_LEASE
 from pathfinder.model.errors import Conflict, Forbidden, NotFound, Unauthorized
 from pathfinder.model.phases import Phase
 from tests.support.control_room import CLUSTER, ControlRoom, RoomNode, container, deployment
@@ -217,7 +217,7 @@ def two_nodes_and_one_to_move() -> ControlRoom:
     for what in BOOTSTRAPPED:
         mark(room, what, "web")
     register(room, "other", token="o" * 64)
-    room.ask(MoveBetweenPolling(CLUSTER, "web", "other"))
+    room.ask(Relocate(CLUSTER, "web", "other"))
     return room
 
 
@@ -287,12 +287,16 @@ def test_only_a_bootstrapped_container_moves_and_to_another_polling_node() -> No
         ("new", "other", "SCHEDULED"),
     ):
         with pytest.raises(Conflict, match=said):
-            room.ask(MoveBetweenPolling(CLUSTER, name, node))
+            room.ask(Relocate(CLUSTER, name, node))
     for what in BOOTSTRAPPED:
         mark(room, what, "new")
-    for node, said in (("old", "already"), ("ours", "does not poll"), ("other", "does not fit")):
+    for node, said in (
+        ("old", "already"),
+        ("ours", "polls by API v1/v2"),
+        ("other", "does not fit"),
+    ):
         with pytest.raises(Conflict, match=said):
-            room.ask(MoveBetweenPolling(CLUSTER, "new", node))
+            room.ask(Relocate(CLUSTER, "new", node))
 
 
 def test_container_that_is_deleted_while_it_moves_is_removed_by_both() -> None:

@@ -12,6 +12,7 @@ from pathfinder.runtimes.lxd_answers import (
     ground_from,
     instance_from,
     limits_missing,
+    listening_at,
     says_busy,
     says_image_missing,
     says_name_in_use,
@@ -141,7 +142,10 @@ def test_limit_that_cannot_be_held_is_said_with_its_reason() -> None:
 
 def test_facts_are_in_our_units() -> None:
     facts = facts_from(
-        {"environment": {"server_version": "5.0.2", "kernel_architecture": "x86_64"}},
+        {
+            "environment": {"server_version": "5.0.2", "kernel_architecture": "x86_64"},
+            "config": {"core.https_address": ":8443"},
+        },
         {"cpu": {"total": 2}, "memory": {"total": 24 << 30}},
         {"space": {"total": 8 << 30, "used": 12_320_768}},
         ("busybox",),
@@ -150,6 +154,24 @@ def test_facts_are_in_our_units() -> None:
 
     assert facts.capacity == Resources(cpu_millis=2000, memory_mib=24_576, disk_mib=8192)
     assert (facts.pool_total_mib, facts.pool_used_mib) == (8192, 11)
+    assert (facts.copies_at, facts.takes_copies) == (":8443", True)
+
+
+@pytest.mark.parametrize(
+    ("address", "host_and_port"),
+    [
+        ("", ""),
+        (":8443", ":8443"),
+        ("[::]:9443", ":9443"),
+        ("0.0.0.0", ":8443"),
+        ("10.0.0.5", "10.0.0.5:8443"),
+        ("10.0.0.5:443", "10.0.0.5:443"),
+        ("[fd00::5]:443", "[fd00::5]:443"),
+        ("fd00::5", "[fd00::5]:8443"),
+    ],
+)
+def test_where_lxd_listens_is_a_host_and_a_port(address: str, host_and_port: str) -> None:
+    assert listening_at(address) == host_and_port
 
 
 @pytest.mark.parametrize(

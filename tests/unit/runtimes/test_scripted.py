@@ -12,7 +12,8 @@ from pathfinder.runtimes.port import (
     RuntimeFailure,
     Wish,
 )
-from pathfinder.runtimes.scripted import CHANGES_MAX, Hangs, ScriptedRuntime, step_at
+from pathfinder.runtimes.scripted import CHANGES_MAX, ScriptedRuntime
+from pathfinder.runtimes.scripted_steps import Hangs, step_at
 
 NAME = "web-01"
 

@@ -17,13 +17,19 @@ from pathfinder.runtimes.port import (
     Wish,
 )
 from pathfinder.runtimes.qualified import plain_name, qualified
-from pathfinder.runtimes.scripted import ScriptedRuntime
+from pathfinder.runtimes.scripted import Offers, ScriptedRuntime
 from pathfinder.runtimes.several import SeveralRuntimes, merged
 
 
 @pytest.fixture
-def lxd() -> ScriptedRuntime:
-    return ScriptedRuntime(kinds=("system",), capacity=Resources(cpu_millis=2000, memory_mib=64))
+def offers() -> Offers:
+    return {}
+
+
+@pytest.fixture
+def lxd(offers: Offers) -> ScriptedRuntime:
+    capacity = Resources(cpu_millis=2000, memory_mib=64)
+    return ScriptedRuntime(kinds=("system",), capacity=capacity, offers=offers)
 
 
 @pytest.fixture
@@ -189,11 +195,11 @@ def test_name_among_several_gives_the_plain_one_back() -> None:
 
 
 def test_snapshots_and_copies_go_to_the_daemon_that_has_the_instance(
-    both: SeveralRuntimes, lxd: ScriptedRuntime
+    both: SeveralRuntimes, lxd: ScriptedRuntime, offers: Offers
 ) -> None:
     both.create(wish("db", "system"))
     both.make_snapshot("lxd:db", "before")
-    other = ScriptedRuntime()
+    other = ScriptedRuntime(offers=offers)
 
     both.restore_snapshot("lxd:db", "before")
     other.pull_copy(wish("db", "system"), both.offer_copy("lxd:db", "10.0.0.1:8443"))

@@ -1,7 +1,7 @@
 // What can be done, as tables: another action is another line.
 // Each is first asked as a dry run, so that the plan is seen before anything happens.
 
-import { inCluster } from "./api";
+import { ask, inCluster } from "./api";
 import type { Container, Deployment, Node, User } from "./types";
 
 export interface Request {
@@ -37,6 +37,11 @@ const REASON = { label: "Reason, for the events" };
 const ofContainer = (container: Container, ...more: string[]) =>
   inCluster(container.cluster, "containers", container.name, ...more);
 
+async function otherNodes(container: Container): Promise<string[]> {
+  const page = await ask<{ items: Node[] }>(inCluster(container.cluster, "nodes"));
+  return page.items.map((node) => node.name).filter((name) => name !== container.node);
+}
+
 export const CONTAINER_ACTIONS: Action<Container>[] = [
   {
     key: "reschedule",
@@ -63,6 +68,33 @@ export const CONTAINER_ACTIONS: Action<Container>[] = [
       path: ofContainer(container, "rebootstrap"),
       body: { reason },
     }),
+  },
+  {
+    key: "relocate",
+    label: "Relocate",
+    text:
+      "Move it with its data to another node; without a choice, to the one where it fits best. It " +
+      "runs while its data is copied, and stops only for what has changed meanwhile.",
+    verb: "write",
+    when: (container) =>
+      container.wanted &&
+      !container.relocation &&
+      container.spec.kind !== "application" &&
+      ["BOOTSTRAPPED", "BOOTSTRAP_ERROR"].includes(container.phase),
+    input: { label: "Node", choices: otherNodes },
+    request: (container, node) => ({
+      method: "POST",
+      path: ofContainer(container, "relocate"),
+      body: { node },
+    }),
+  },
+  {
+    key: "stay",
+    label: "Cancel relocation",
+    text: "Leave it where it is. What has been copied goes away.",
+    verb: "write",
+    when: (container) => !!container.relocation,
+    request: (container) => ({ method: "DELETE", path: ofContainer(container, "relocation") }),
   },
   {
     key: "delete",

@@ -112,6 +112,8 @@ export interface Container {
   error_code: string;
   explanation: Explanation | null;
   leaving: { node: string; generation: number }[];
+  relocation: { node: string; stage: string; failures: number } | null;
+  relocation_error: string;
   usage: { cpu_millis: number; memory_mib: number; disk_mib: number; processes: number } | null;
   revision: number;
   [more: string]: unknown;

@@ -12,10 +12,10 @@ from pathfinder.api.original.parameters import Bag, part, text
 from pathfinder.api.original.remotes import settle_remote
 from pathfinder.control.commands import (
     Delete,
-    MoveBetweenPolling,
     Put,
     Rebootstrap,
     Redefine,
+    Relocate,
     Reschedule,
 )
 from pathfinder.control.controller import Controller
@@ -123,7 +123,7 @@ async def schedule_relocation(ask: AppAsk) -> Answer:
     if await ask.look(lambda c, _: c.state.get(Node, f"{cluster.name}/{node}")) is None:
         raise envelope.missing("Node", node)
     try:
-        await ask.run(MoveBetweenPolling(cluster.name, ask.hostname, node))
+        await ask.run(Relocate(cluster.name, ask.hostname, node))
     except Conflict as refusal:
         told = {"success": False, "errors": refusal.message, "code": 400}
         return envelope.bare(told, status=400)

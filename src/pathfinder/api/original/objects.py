@@ -10,7 +10,7 @@ from typing import Any
 
 from pathfinder.api.original.definitions import bootstrappers, remote_fields, source_fields
 from pathfinder.api.original.envelope import time_text
-from pathfinder.control import polling_moves
+from pathfinder.control import relocating
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Cluster, Container, Node, Remote
 from pathfinder.control.replies import resolved
@@ -75,10 +75,10 @@ def _tail(container: Container, phase: Phase | None) -> dict[str, Any]:
     leaving = container.leaving[-1].node if container.leaving else ""
     on_its_way_out = phase == Phase.SCHEDULE_DELETION or not container.wanted
     # As in the original, a container is the target's as soon as it is to move there.
-    target = polling_moves.target_of(container)
+    target = relocating.target_of(container)
     return {
         "node_hostname": target or container.node or (leaving if on_its_way_out else ""),
-        "status": (phase or container.phase).name,
+        "status": (phase or relocating.phase_of(container)).name,
         "last_status_update_at": time_text(container.changed_ms),
     }
 

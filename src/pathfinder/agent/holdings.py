@@ -1,0 +1,108 @@
+"""What the node says about a slot: what is there, and what it is about to make. Pure."""
+
+from typing import Final
+
+from pathfinder.agent.effects import Failed, failed
+from pathfinder.agent.slots import Permit, Slot
+from pathfinder.runtimes.port import Labels, State
+from pathfinder.runtimes.qualified import plain_name
+from pathfinder.wire.messages import CRASH_LOOP, Holding, HoldingPhase
+
+CRASH_LOOP_HINT: Final = "pfi logs shows what it wrote; it is tried again, at last every 60 s"
+COPY_LOST: Final = Failed(
+    code="copy_lost",
+    message="the copy that was taken for its relocation is gone",
+    hint="relocate it again",
+)
+
+
+def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
+    """What the node says about this slot: what is there, then what it is about to make."""
+    out = []
+    if slot.labels is not None:
+        out.append(_there(slot, slot.labels, permit))
+    wanted = slot.wanted
+    is_told = slot.is_matched or slot.is_half_copy
+    if wanted is not None and not wanted.hold and not is_told:
+        failure = slot.failure if slot.labels is None else None
+        if slot.part == "arrive" and slot.certain and slot.presence == "absent":
+            failure = COPY_LOST
+        phase: HoldingPhase = "failed" if failure else "waiting"
+        digest = "" if slot.part == "take" else wanted.digest
+        out.append(_holding(slot, wanted.generation, digest, phase, failure))
+    return tuple(out)
+
+
+def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
+    failure = slot.failure
+    if failure is None and slot.state == "frozen" and not slot.is_left_frozen:
+        failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
+    if failure is None and slot.is_crash_looping:
+        message = "its program ends soon after each start"
+        message += f": {slot.ended}" if slot.ended else ""
+        failure = failed(CRASH_LOOP, message, CRASH_LOOP_HINT)
+    phase = _phase(slot, permit)
+    digest = labels.digest
+    if slot.wanted is not None and slot.part == "arrive" and slot.is_half_copy:
+        digest = slot.wanted.digest  # it is as good as whole, and nobody else may run it
+    return _holding(slot, labels.generation, digest, phase, failure)
+
+
+def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
+    verb = type(slot.in_hand).__name__
+    if verb in _PHASE_OF_VERB:
+        return _PHASE_OF_VERB[verb]
+    failure = slot.failure
+    if slot.certain and slot.is_crash_looping and slot.state in ("created", "stopped"):
+        return "failed"
+    if not slot.certain:
+        return "unknown" if failure is None or failure.code == "outcome_unknown" else "failed"
+    is_kept = slot.is_matched or slot.is_half_copy
+    is_wanted = slot.wanted is not None and (slot.wanted.hold or is_kept)
+    if not is_wanted and permit.may_act and permit.may_remove:
+        return "removing"
+    if failure is not None and slot.state != "running":
+        return "failed"
+    return _PHASE_OF_STATE[slot.state]
+
+
+_PHASE_OF_VERB: Final[dict[str, HoldingPhase]] = {
+    "Create": "creating",
+    "Take": "creating",
+    "Complete": "creating",
+    "Start": "starting",
+    "Stop": "removing",
+    "Remove": "removing",
+}
+_PHASE_OF_STATE: Final[dict[State, HoldingPhase]] = {
+    "created": "creating",
+    "starting": "starting",
+    "running": "running",
+    "stopping": "stopped",
+    "stopped": "stopped",
+    "frozen": "stopped",
+    "unknown": "unknown",
+}
+
+
+def _holding(
+    slot: Slot, generation: int, digest: str, phase: HoldingPhase, failure: Failed | None
+) -> Holding:
+    is_there = slot.labels is not None
+    verdict = slot.verdict
+    is_judged = is_there and verdict is not None and verdict.life == slot.runs_since_ms
+    return Holding(
+        slot=plain_name(slot.name),
+        generation=generation,
+        digest=digest,
+        phase=phase,
+        addresses=slot.addresses if is_there else (),
+        started_ms=slot.started_ms if is_there else 0,
+        restarts=slot.restart_count if is_there else 0,
+        error_code=failure.code if failure else "",
+        error=failure.message if failure else "",
+        hint=failure.hint if failure else "",
+        ended=slot.ended if is_there else "",
+        health=verdict.state if verdict is not None and is_judged else "",
+        health_error=verdict.why if verdict is not None and is_judged else "",
+    )

@@ -1,0 +1,262 @@
+"""A node's part in a relocation, as the core takes it step by step. Promises 2, 7 and 8."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pathfinder.agent.core import AgentCore
+from pathfinder.agent.effects import (
+    Complete,
+    Done,
+    Effect,
+    Failed,
+    HandedOver,
+    HandOver,
+    Inspect,
+    Inspected,
+    Listed,
+    Remove,
+    Result,
+    Start,
+    Stop,
+    Take,
+    Withdraw,
+)
+from pathfinder.runtimes.port import Instance, Labels, Offer, State
+from pathfinder.wire.messages import (
+    Assignment,
+    Exchange,
+    Facts,
+    Holding,
+    Offered,
+    RelocationPart,
+    Reply,
+    Session,
+)
+
+LABELS = Labels(cluster="west", slot="web", generation=1, digest="d")
+OFFER = Offer(runtime="lxd", details={"secret": "s"})
+NO_WAY = Failed(code="runtime_failed", message="no way to 10.0.0.1:8443", hint="open it")
+
+
+def instance(state: State = "running", labels: Labels = LABELS) -> Instance:
+    return Instance(name="web", labels=labels, state=state, addresses=("10.0.0.7",))
+
+
+def wish(part: RelocationPart = "", number: int = 0, **fields: Any) -> Assignment:
+    made = Assignment(
+        slot="web",
+        generation=1,
+        digest="d",
+        spec={"image": {"alias": "busybox"}},
+        relocation=part,
+        copy_number=number,
+    )
+    return replace(made, **fields)
+
+
+def taking(number: int, *, offered: int | None = None) -> Assignment:
+    """Copy `number` shall be taken; `offered`: of which copy the offer is."""
+    offer = Offered(
+        slot="web",
+        generation=0,
+        number=number if offered is None else offered,
+        runtime="lxd",
+        details={"secret": "s"},
+    )
+    return wish("take", number, offer=offer)
+
+
+class Node:
+    """A core, and somebody who answers it."""
+
+    def __init__(self, *there: Instance) -> None:
+        self.core = AgentCore("west", "n1")
+        self.now_ms = 1_000
+        self.revision = 0
+        self.core.on_facts(self.now_ms, Facts(copies_at="10.0.0.1:8443"))
+        (listing,) = self.core.effects(self.now_ms)
+        self.core.on_finished(self.now_ms, listing, Listed(instances=there))
+        hello = Reply(
+            session=Session(epoch=1, incarnation="a", sequence=0), sent_ms=0, kind="hello"
+        )
+        self.core.on_reply(self.now_ms, self.exchange().session.sequence, hello)
+
+    def exchange(self) -> Exchange:
+        """The next exchange, however long it takes; looks are answered with what is known."""
+        for _ in range(20):
+            exchange = self.core.request(self.now_ms)
+            if exchange is not None:
+                return exchange
+            self.now_ms = max(self.now_ms + 1, self.core.wake_ms(self.now_ms))
+        raise AssertionError("no exchange left")
+
+    def want(self, *assignments: Assignment) -> list[Effect]:
+        """One exchange, answered with exactly these; what the core does then."""
+        self.revision += 1
+        exchange = self.exchange()
+        reply = Reply(
+            session=exchange.session,
+            sent_ms=exchange.sent_ms,
+            kind="complete",
+            lease_ms=10_000,
+            revision=self.revision,
+            assignments=assignments,
+        )
+        self.core.on_reply(self.now_ms, exchange.session.sequence, reply)
+        return self.core.effects(self.now_ms)
+
+    def finish(self, effect: Effect, result: Result | None = None) -> list[Effect]:
+        """The effect ends; what the core does then."""
+        self.core.on_finished(self.now_ms, effect, result or Done())
+        return self.core.effects(self.now_ms)
+
+    def told(self) -> Holding:
+        """What it says of web."""
+        (holding,) = self.core.holding(self.now_ms)
+        return holding
+
+
+def test_offered_container_runs_on_and_its_offer_goes_with_every_exchange() -> None:
+    node = Node(instance())
+    (effect,) = node.want(wish("offer", 1))
+    assert isinstance(effect, HandOver)
+    node.finish(effect, HandedOver(offer=OFFER))
+    offers = [node.exchange().offers for _ in range(2)]
+
+    assert (effect.number, effect.address) == (1, "10.0.0.1:8443")
+    assert (node.told().phase, node.told().copy_number, node.told().copy) == (
+        "running",
+        1,
+        "offered",
+    )
+    assert [[each.number for each in said] for said in offers] == [[1], [1]]
+    assert "secret" not in repr(offers)
+
+
+def test_halted_container_is_stopped_stays_so_and_is_offered_then() -> None:
+    node = Node(instance())
+    (stop,) = node.want(wish("halt", 2))
+    (offer,) = node.finish(stop)
+    assert isinstance(offer, HandOver)
+    after = node.finish(offer, HandedOver(offer=OFFER))
+
+    assert isinstance(stop, Stop)
+    assert offer.number == 2
+    assert after == []
+    assert (node.told().phase, node.told().copy, node.told().restarts) == ("stopped", "offered", 0)
+
+
+def test_halted_container_is_not_started_by_an_agent_that_has_just_begun() -> None:
+    node = Node(instance("stopped"))
+
+    assert node.want(wish("halt")) == []
+    assert node.told().phase == "stopped"
+
+
+def test_container_that_stays_runs_again_and_its_offer_is_withdrawn() -> None:
+    node = Node(instance("stopped"))
+    (offer,) = node.want(wish("halt", 2))
+    node.finish(offer, HandedOver(offer=OFFER))
+    (start,) = node.want(wish())
+    (withdraw,) = node.finish(start)
+    assert isinstance(withdraw, Withdraw)
+    after = node.finish(withdraw)
+
+    assert isinstance(start, Start)
+    assert withdraw.offer is OFFER
+    assert after == []
+    assert node.exchange().offers == ()
+
+
+def test_copy_is_taken_looked_at_and_told_and_nothing_runs_from_it() -> None:
+    node = Node()
+    assert node.want(wish("take", 1)) == []
+    assert node.want(taking(2, offered=1)) == []
+    (take,) = node.want(taking(2))
+    assert isinstance(take, Take)
+    under_way = node.told()
+    (look,) = node.finish(take)
+    before_look = node.told()
+    half = replace(LABELS, digest="")
+    after = node.finish(look, Inspected(instance=instance("stopped", half)))
+
+    assert (take.number, take.offer.details) == (2, {"secret": "s"})
+    assert (under_way.copy, under_way.digest, under_way.phase) == ("taking", "", "creating")
+    assert isinstance(look, Inspect)
+    assert before_look.copy == ""
+    assert after == []
+    assert (node.told().copy, node.told().copy_number, node.told().digest) == ("taken", 2, "")
+    assert node.want(taking(2)) == []
+
+
+def test_copy_becomes_whole_and_starts_when_it_may_arrive() -> None:
+    half = replace(LABELS, digest="")
+    node = Node(instance("stopped", half))
+    (complete,) = node.want(wish("arrive", 2))
+    told = node.told()
+    (start,) = node.finish(complete)
+    node.finish(start)
+
+    assert isinstance(complete, Complete)
+    assert told.digest == "d"
+    assert isinstance(start, Start)
+    assert node.told().phase == "running"
+
+
+def test_copy_that_is_lost_is_not_made_anew() -> None:
+    node = Node()
+
+    assert node.want(wish("arrive", 2)) == []
+    assert (node.told().phase, node.told().error_code) == ("failed", "copy_lost")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [((), taking(1)), ((instance(),), wish("offer", 1))],
+    ids=["take", "offer"],
+)
+def test_copy_that_fails_is_told_with_its_reason_and_tried_under_another_number_only(
+    there: tuple[Instance, ...], wanted: Assignment
+) -> None:
+    node = Node(*there)
+    (effect,) = node.want(wanted)
+    for look in node.finish(effect, NO_WAY):
+        node.finish(look, Inspected(instance=there[0] if there else None))
+    told = node.told()
+    again = node.want(wanted)
+    (other,) = node.want(taking(2) if wanted.offer else wish("offer", 2))
+
+    assert (told.copy, told.copy_code, told.copy_error, told.copy_hint) == (
+        "failed",
+        NO_WAY.code,
+        NO_WAY.message,
+        NO_WAY.hint,
+    )
+    assert again == []
+    assert isinstance(other, (Take, HandOver))
+
+
+def test_half_made_copy_that_is_not_wanted_is_removed() -> None:
+    node = Node(instance("stopped", replace(LABELS, digest="")))
+    (remove,) = [*node.want(), *node.want()]  # once the server has heard of it
+
+    assert isinstance(remove, Remove)
+
+
+def test_earlier_generation_goes_before_a_copy_comes() -> None:
+    node = Node(instance("stopped"))
+    other = replace(taking(1), generation=2)
+    (remove,) = [*node.want(other), *node.want(other)]
+
+    assert isinstance(remove, Remove)
+
+
+def test_at_most_two_copies_are_taken_at_once() -> None:
+    node = Node()
+    wanted = [replace(taking(1), slot=f"web-{index}") for index in range(4)]
+
+    takes = node.want(*wanted)
+
+    assert [type(effect) for effect in takes] == [Take, Take]
