@@ -48,6 +48,8 @@ cp attributes.json /root/attributes.json
 ls repo/cookbooks
 """
 SAMPLE_S: Final = 0.05
+DATA: Final = "/root/data"
+DATA_MIB: Final = 20
 
 
 class Timeline:
@@ -153,7 +155,7 @@ def main() -> int:
         timeline.say(f"three nodes with LXD are ready; cookbooks at {url}")
         provide_image(lab)
         stack = Stack(lab, timeline, url)
-        for act in (deploy, scale, change, lose_a_node):
+        for act in (deploy, scale, change, relocate, lose_a_node):
             timeline.say(f"== {act.__doc__}")
             act(stack)
         timeline.say("everything held")
@@ -190,6 +192,27 @@ def change(stack: Stack) -> None:
     stack.check_attributes()
     after = {name: each["generation"] for name, each in stack.containers().items()}
     assert after == before, "other attributes bootstrap again; they replace nothing"
+
+
+def relocate(stack: Stack) -> None:
+    """An elasticsearch moves to another node with its data; whoever names it learns where it is."""
+    name = f"{STACK}-elasticsearch-01"
+    before = stack.containers()[name]
+    target = next(node for node in ("n1", "n2", "n3") if node != before["node"])
+    write = ("dd", "if=/dev/urandom", f"of={DATA}", "bs=1M", f"count={DATA_MIB}")
+    stack.lab.inside(name, *write)
+    was = stack.lab.inside(name, "md5sum", DATA)
+    began_s = time.monotonic()
+    stack.lab.pfi("relocate", name, target, "--wait")
+    took_s = time.monotonic() - began_s
+    stack.timeline.say(f"{name} is on {target} instead of {before['node']}: after {took_s:.1f} s")
+    assert stack.lab.inside(name, "md5sum", DATA) == was
+    stack.timeline.say(f"its file of {DATA_MIB} MiB is the same")
+    stack.settle("everybody knows where it is")
+    after = stack.containers()[name]
+    assert after["node"] == target, after
+    assert after["bootstrap"]["tries"] == before["bootstrap"]["tries"], after
+    stack.check_attributes()
 
 
 def lose_a_node(stack: Stack) -> None:

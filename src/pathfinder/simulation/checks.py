@@ -121,8 +121,9 @@ def check_call(state: State | None, node: str, call: Call, before: Instance | No
     if state is None or isinstance(call, Start) or before.state != "running":
         return
     container = state.get(Container, f"c/{before.name}")
-    if container is not None and container.is_halted and isinstance(call, Stop):
-        return
+    moves = container is not None and (container.is_halted or bool(container.relocation_error))
+    if moves and isinstance(call, Stop):
+        return  # also one that was on its way when the relocation ended: it is started again
     if container is not None and container.wanted and _generation(container, before, node):
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
 
