@@ -223,3 +223,71 @@ def test_node_that_does_not_come_is_reported(server: RunningServer) -> None:
     answer = server.api().call("GET", f"{CONTAINERS}/box/logs")
 
     assert (answer.status, answer.code) == (503, "node_silent")
+
+
+def answer_snapshots(server: RunningServer, node: DriverNode, told: dict[str, Any]) -> Any:
+    """The node is asked about snapshots, and says this; what it was asked."""
+    stream = asked_for(node)
+    with bring(server, node, stream.stream_id) as there:
+        there.send(json.dumps(told))
+        with pytest.raises(ConnectionClosed):
+            there.recv(WAIT_S_MAX)
+    return stream
+
+
+MADE = {"name": "before", "made_ms": 1_700_000_000_000, "size_mib": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "arguments"),
+    [
+        ("GET", "", None, {"do": "list", "snapshot": ""}),
+        ("POST", "", {"name": "before"}, {"do": "create", "snapshot": "before"}),
+        ("POST", "/before/restore", None, {"do": "restore", "snapshot": "before"}),
+        ("DELETE", "/before", None, {"do": "delete", "snapshot": "before"}),
+        ("DELETE", "/before?dry_run=true", None, {"do": "list", "snapshot": "before"}),
+    ],
+)
+def test_snapshots_are_asked_of_the_node(
+    server: RunningServer,
+    node: DriverNode,
+    pool: ThreadPoolExecutor,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    arguments: dict[str, str],
+) -> None:
+    asking = pool.submit(
+        lambda: server.api().call(method, f"{CONTAINERS}/box/snapshots{path}", body)
+    )
+    stream = answer_snapshots(server, node, {"snapshots": [MADE]})
+    answer = asking.result(WAIT_S_MAX)
+
+    assert (stream.slot, stream.what, stream.arguments) == ("box", "snapshots", arguments)
+    assert answer.document == {"items": [{"kind": "Snapshot", **MADE}]}
+
+
+def test_what_the_node_refuses_is_said_with_its_reason(
+    server: RunningServer, node: DriverNode, pool: ThreadPoolExecutor
+) -> None:
+    error = {"code": "name_occupied", "message": "box has a snapshot before already", "hint": ""}
+    asking = pool.submit(
+        lambda: server.api().call("POST", f"{CONTAINERS}/box/snapshots", {"name": "before"})
+    )
+    answer_snapshots(server, node, {"error": error})
+    answer = asking.result(WAIT_S_MAX)
+
+    assert answer.status == 409
+    assert answer.document["error"]["message"] == error["message"]
+    actions = [each["action"] for each in server.api().get("/api/v3/events")["items"]]
+    assert "snapshot_create" in actions
+
+
+def test_snapshot_of_no_name_or_of_nothing_is_refused_before_the_node_is_asked(
+    server: RunningServer,
+) -> None:
+    api = server.api()
+    wrong = api.call("POST", f"{CONTAINERS}/box/snapshots", {"name": "a b"})
+    nothing = api.call("POST", f"{CONTAINERS}/nothing/snapshots", {"name": "before"})
+
+    assert (wrong.status, nothing.status) == (400, 404)

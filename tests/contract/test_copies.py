@@ -133,16 +133,27 @@ def test_completing_twice_is_success_and_nothing_complete_is_written_over(pair: 
         pair.target.pull_copy(COPY, pair.source.offer_copy(NAME, pair.address))
 
 
-def test_snapshots_travel_and_an_older_generations_one_is_not_restored(pair: Pair) -> None:
+def test_snapshots_travel_and_leave_the_labels_as_they_are(pair: Pair) -> None:
     start_source(pair)
     pair.source.make_snapshot(NAME, "before")
+    pair.source.write_file(NAME, FILE, b"changed")
     pair.target.pull_copy(COPY, pair.source.offer_copy(NAME, pair.address))
     pair.target.complete_copy(COPY)
 
     assert [one.name for one in pair.target.list_snapshots(NAME)] == ["before"]
-    with pytest.raises(Refused, match="generation"):
-        pair.target.restore_snapshot(NAME, "before")
+    pair.target.restore_snapshot(NAME, "before")
+    assert pair.target.read_file(NAME, FILE) == b"first"
     assert labels_at(pair.target) == COPY.labels
+
+
+def test_instance_gets_other_labels(pair: Pair) -> None:
+    start_source(pair)
+
+    pair.source.relabel(NAME, COPY.labels)
+
+    assert labels_at(pair.source) == COPY.labels
+    with pytest.raises(NotThere):
+        pair.target.relabel(NAME, COPY.labels)
 
 
 def test_offer_is_taken_once(pair: Pair) -> None:

@@ -82,6 +82,26 @@ def test_container_moves_with_its_data_and_comes_back(lab: Lab, name: str) -> No
     assert lab.inside(name, "cat", "/root/bootstraps") == "once\n"
 
 
+def test_snapshot_goes_with_it_and_brings_its_disk_back(lab: Lab, name: str) -> None:
+    before = checksum(lab, name)
+    made = lab.pfi("snapshot", "create", name, "before")
+    lab.inside(name, "rm", FILE)
+    lab.pfi("relocate", name, "n2", "--wait")
+    lab.pfi("snapshot", "create", name)
+    listed = json.loads(lab.pfi("snapshot", "list", name, "-o", "json"))
+    lab.pfi("snapshot", "restore", name, "before")
+    lab.pfi("wait", f"container/{name}")
+    after = checksum(lab, name)
+    lab.pfi("snapshot", "delete", name, "before")
+    left = json.loads(lab.pfi("snapshot", "list", name, "-o", "json"))
+
+    assert made == f"snapshot before of container/{name} is made\n"
+    assert [each["name"] == "before" for each in listed] == [True, False]
+    assert after == before
+    assert seen(lab, name)["node"] == "n2"
+    assert left == listed[1:]
+
+
 def test_what_cannot_be_copied_runs_on_and_says_why(lab: Lab, name: str) -> None:
     address = lab.layout.node("n1").address
     lab.must("exec", "n1", "--", "lxc", "config", "set", "core.https_address", "127.0.0.1:8443")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.effects import (
     Bootstrap,
     Call,
@@ -13,7 +14,9 @@ from pathfinder.agent.effects import (
     HandOver,
     Inspect,
     OpenStream,
+    Relabel,
     Remove,
+    Restore,
     Start,
     Stop,
     Take,
@@ -34,13 +37,11 @@ REMOVALS = ("stop", "remove")
 class Room:
     """How many more calls may be in hand; makes and removals each have a share of their own."""
 
-    def __init__(
-        self, in_hand: Iterable[Effect], *, calls: int, makes: int, removals: int, takes: int
-    ) -> None:
-        self._calls = calls
-        self._makes = makes
-        self._removals = removals
-        self._takes = takes
+    def __init__(self, in_hand: Iterable[Effect], settings: CoreSettings) -> None:
+        self._calls = settings.calls_max
+        self._makes = settings.makes_max
+        self._removals = settings.removals_max
+        self._takes = settings.takes_max
         for effect in in_hand:
             self._calls -= not isinstance(effect, (OpenStream, Bootstrap))
             self._makes -= isinstance(effect, (Create, Start))
@@ -87,6 +88,21 @@ def call_for(
         return Start(id=effect_id, slot=slot.name, generation=generation, why=step.why)
     if step.verb == "remove":
         return Remove(id=effect_id, slot=slot.name, generation=generation, why=step.why)
+    if step.verb == "restore":
+        assert slot.restoring is not None, slot
+        return Restore(
+            id=effect_id,
+            slot=slot.name,
+            generation=generation,
+            snapshot=slot.restoring.snapshot,
+            why=step.why,
+        )
+    if step.verb == "relabel":
+        assert slot.wanted is not None, slot
+        labels = replace(slot.labels, generation=slot.wanted.generation, digest=slot.wanted.digest)
+        return Relabel(
+            id=effect_id, slot=slot.name, generation=generation, labels=labels, why=step.why
+        )
     if step.verb == "hand over":
         assert slot.wanted is not None, slot
         return HandOver(

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Final
 
-from pathfinder.agent import relocating, slots
+from pathfinder.agent import relocating, restoring, slots
 from pathfinder.agent.bootstrapping import Bootstraps, round_awaited
 from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.calls import Room, call_for, made_labels
@@ -40,6 +40,7 @@ from pathfinder.agent.effects import (
     ListAll,
     Listed,
     OpenStream,
+    Restore,
     Result,
     Start,
     Take,
@@ -173,6 +174,14 @@ class AgentCore:
         if self._daemons.named(daemon).went_down(now_ms, error):
             self._reporting.urge(now_ms)
 
+    def on_restore(self, now_ms: int, name: str, snapshot: str) -> Failed | None:
+        """Bring a container back to a snapshot, by a `Restore` that is yet to end; or why not."""
+        found = (self._slots.get(each) for each, _ in self._daemons.names(name))
+        if (slot := restoring.ask(found, snapshot, now_ms)) is None:
+            return restoring.NOT_NOW
+        self._touch(slot)
+        return None
+
     def on_health(self, verdict: Verdict) -> None:
         """How a run of a container stands by its health checks."""
         slot = self._slots.get(verdict.name)
@@ -239,16 +248,14 @@ class AgentCore:
     def wake_ms(self, now_ms: int) -> int:
         """The latest moment to call `effects` and `request` again, if nothing happens before."""
         moments = [now_ms + self.settings.relist_ms]
-        if self._is_lease_running(now_ms):
+        if self.lease_valid(now_ms):
             moments.append(self.conversation.lease_until_ms)
         if self._room().is_any():
-            lists = [each for each in self._daemons if not each.is_listing]
-            moments += [each.list_ms for each in lists if each.list_ms is not None]
+            moments += self._daemons.list_moments()
         if self._timers and self._daemons.is_any_complete:
             moments.append(self._timers[0][0])
-        bootstrap_ms = self._bootstraps.wake_ms()
-        if bootstrap_ms is not None and self._daemons.is_any_complete:
-            moments.append(bootstrap_ms)
+        if (due_ms := self._bootstraps.wake_ms()) is not None and self._daemons.is_any_complete:
+            moments.append(due_ms)
         send_ms = self.conversation.send_ms(self._reporting.news_ms)
         if send_ms is not None:
             moments.append(send_ms)
@@ -256,7 +263,7 @@ class AgentCore:
 
     def lease_valid(self, now_ms: int) -> bool:
         """Whether the server certainly still counts on this node."""
-        return self._is_lease_running(now_ms)
+        return now_ms < self.conversation.lease_until_ms
 
     def checkpoint(self) -> Checkpoint:
         """What the next process of this node must know."""
@@ -369,6 +376,9 @@ class AgentCore:
         if isinstance(call, (HandOver, Withdraw, Take)):
             relocating.failed(slot, call, failure)
             return
+        if isinstance(call, Restore):
+            restoring.failed(slot)
+            return
         slots.call_failed(slot, call, failure, now_ms)
 
     def _on_tried(self, now_ms: int, effect: Bootstrap, result: Result) -> None:
@@ -384,6 +394,7 @@ class AgentCore:
     def _decide(
         self, now_ms: int, slot: Slot, room: Room, out: list[Effect], blocked: dict[str, None]
     ) -> None:
+        restoring.expire(slot, now_ms)
         if slots.has_stabilised(slot, now_ms):
             self._reporting.mark(slot.name)
         step = slots.next_step(slot, now_ms, self._permit(slot))
@@ -446,14 +457,7 @@ class AgentCore:
             del self._slots[name]
 
     def _room(self) -> Room:
-        settings = self.settings
-        return Room(
-            self.in_hand.values(),
-            calls=settings.calls_max,
-            makes=settings.makes_max,
-            removals=settings.removals_max,
-            takes=settings.takes_max,
-        )
+        return Room(self.in_hand.values(), self.settings)
 
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
@@ -487,9 +491,6 @@ class AgentCore:
     def _take(self, effect: Effect) -> Effect:
         self.in_hand[effect.id] = effect
         return effect
-
-    def _is_lease_running(self, now_ms: int) -> bool:
-        return now_ms < self.conversation.lease_until_ms
 
     def _settled_ms(self) -> int:
         return max(self.settings.settled_ms, LOOK_SPACING_MS * len(self._slots))

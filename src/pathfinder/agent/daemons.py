@@ -121,6 +121,11 @@ class Daemons:
         )
         return "; ".join(texts)
 
+    def list_moments(self) -> list[int]:
+        """When the next full lists are to be taken."""
+        idle = (each for each in self._by_name.values() if not each.is_listing)
+        return [each.list_ms for each in idle if each.list_ms is not None]
+
     def silent_kinds(self) -> dict[str, str]:
         """The kinds of which not all is known, and why; {} for a node with one daemon."""
         return {

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from pathfinder.agent.notes import Note
 from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.errors import PathfinderError
-from pathfinder.runtimes.port import Instance, Offer, Runtime, RuntimeFailure, Wish
+from pathfinder.runtimes.port import Instance, Labels, Offer, Runtime, RuntimeFailure, Wish
 from pathfinder.wire.messages import StreamRequest
 
 MESSAGE_LENGTH_MAX: Final = 600  # of a failure's text: what a person reads, not a daemon's dump
@@ -150,8 +150,31 @@ class Complete:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Bring the stopped instance back to a snapshot."""
+
+    id: int
+    slot: str
+    generation: int
+    snapshot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relabel:
+    """Give what has come back from a snapshot the labels that it had before."""
+
+    id: int
+    slot: str
+    generation: int
+    labels: Labels
+    why: str
+
+
 Moving = HandOver | Withdraw | Take | Complete
-Call = Create | Start | Stop | Remove | Inspect | ListAll | Moving
+OnSnapshot = Restore | Relabel
+Call = Create | Start | Stop | Remove | Inspect | ListAll | Moving | OnSnapshot
 Effect = Call | OpenStream | Bootstrap
 
 
@@ -237,14 +260,24 @@ def _perform(runtime: Runtime, call: Call, lister: Lister | None) -> Result:
             runtime.remove(call.slot)
         case HandOver():
             return HandedOver(offer=runtime.offer_copy(call.slot, call.address))
+        case Withdraw() | Take() | Complete() | Restore() | Relabel():
+            _perform_on_data(runtime, call)
+        case Inspect():
+            return Inspected(instance=runtime.inspect(call.slot))
+        case ListAll():
+            return Listed(instances=tuple((lister or runtime).list_instances(call.cluster)))
+    return Done()
+
+
+def _perform_on_data(runtime: Runtime, call: Withdraw | Take | Complete | OnSnapshot) -> None:
+    match call:
         case Withdraw():
             runtime.withdraw_offer(call.offer)
         case Take():
             runtime.pull_copy(call.wish, call.offer)
         case Complete():
             runtime.complete_copy(call.wish)
-        case Inspect():
-            return Inspected(instance=runtime.inspect(call.slot))
-        case ListAll():
-            return Listed(instances=tuple((lister or runtime).list_instances(call.cluster)))
-    return Done()
+        case Restore():
+            runtime.restore_snapshot(call.slot, call.snapshot)
+        case Relabel():
+            runtime.relabel(call.slot, call.labels)

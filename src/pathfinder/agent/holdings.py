@@ -22,7 +22,7 @@ def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
     if slot.labels is not None:
         out.append(_there(slot, slot.labels, permit))
     wanted = slot.wanted
-    is_told = slot.is_matched or slot.is_half_copy
+    is_told = slot.is_matched or slot.is_half_copy or slot.is_returned
     if wanted is not None and not wanted.hold and not is_told:
         failure = slot.failure if slot.labels is None else None
         if slot.part == "arrive" and slot.certain and slot.presence == "absent":
@@ -42,10 +42,12 @@ def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
         message += f": {slot.ended}" if slot.ended else ""
         failure = failed(CRASH_LOOP, message, CRASH_LOOP_HINT)
     phase = _phase(slot, permit)
-    digest = labels.digest
-    if slot.wanted is not None and slot.part == "arrive" and slot.is_half_copy:
-        digest = slot.wanted.digest  # it is as good as whole, and nobody else may run it
-    return _holding(slot, labels.generation, digest, phase, failure)
+    generation, digest = labels.generation, labels.digest
+    if slot.wanted is not None and (slot.is_half_copy or slot.is_returned):
+        generation = slot.wanted.generation
+        if slot.part != "take":
+            digest = slot.wanted.digest  # it is as good as whole, and nobody else may run it
+    return _holding(slot, generation, digest, phase, failure)
 
 
 def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
@@ -57,7 +59,7 @@ def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
         return "failed"
     if not slot.certain:
         return "unknown" if failure is None or failure.code == "outcome_unknown" else "failed"
-    is_kept = slot.is_matched or slot.is_half_copy
+    is_kept = slot.is_matched or slot.is_half_copy or slot.is_returned
     is_wanted = slot.wanted is not None and (slot.wanted.hold or is_kept)
     if not is_wanted and permit.may_act and permit.may_remove:
         return "removing"

@@ -74,13 +74,32 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreAsked:
+    """Somebody wants a container brought back to a snapshot; what came of it goes to `answer`."""
+
+    slot: str
+    snapshot: str
+    answer: SimpleQueue[Result]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
     """Somebody wants the agent to end."""
 
     why: str
 
 
-Message = Answered | Unanswered | Finished | Changed | WentDown | Measured | Probed | Stopping
+Message = (
+    Answered
+    | Unanswered
+    | Finished
+    | Changed
+    | WentDown
+    | Measured
+    | Probed
+    | RestoreAsked
+    | Stopping
+)
 
 
 class Inbox:

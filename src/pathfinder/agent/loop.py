@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Final
 
 from pathfinder.agent.checkpoint import CheckpointFile
@@ -18,6 +19,7 @@ from pathfinder.agent.effects import (
     ListAll,
     Listed,
     OpenStream,
+    Restore,
     Result,
     Tried,
 )
@@ -29,6 +31,7 @@ from pathfinder.agent.inbox import (
     Measured,
     Message,
     Probed,
+    RestoreAsked,
     Stopping,
     Unanswered,
     WentDown,
@@ -42,6 +45,7 @@ from pathfinder.agent.streams import Streams
 from pathfinder.agent.trying import Bench
 from pathfinder.agent.workers import Crew, carry_out, converse, try_out
 from pathfinder.runtimes.port import Runtime
+from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import LEASE_MS, Exchange
 
 WAIT_S_MAX: Final = 30.0
@@ -55,6 +59,8 @@ ENDED: Final = {
     "Withdraw": "withdrawn",
     "Take": "copied",
     "Complete": "arrived",
+    "Restore": "restored",
+    "Relabel": "relabelled",
 }
 
 
@@ -96,6 +102,7 @@ class Loop:
         self._was_lease_valid = False
         self._silence = ""
         self._runtime_error = ""
+        self._restores: dict[str, SimpleQueue[Result]] = {}
 
     def run(self) -> str:
         """Run until told to stop; the reason why."""
@@ -154,8 +161,24 @@ class Loop:
             case Finished(effect=effect, result=result, took_ms=took_ms):
                 _say_finished(effect, result, took_ms)
                 core.on_finished(now_ms, effect, result)
+                if isinstance(effect, Restore):
+                    self._restores.pop(plain_name(effect.slot)).put(result)
                 if isinstance(result, Listed):
                     self._outside.outputs.sweep(core.names())
+            case RestoreAsked():
+                refusal = core.on_restore(now_ms, message.slot, message.snapshot)
+                if refusal is not None:
+                    message.answer.put(refusal)
+                else:
+                    self._restores[message.slot] = message.answer
+            case Stopping():
+                raise AssertionError(message)
+            case _:
+                self._tell_seen(now_ms, message)
+
+    def _tell_seen(self, now_ms: int, message: Changed | WentDown | Probed | Measured) -> None:
+        core = self._core
+        match message:
             case Changed(change=change):
                 core.on_change(now_ms, change)
             case WentDown(message=error, daemon=daemon):
@@ -167,8 +190,6 @@ class Loop:
                 if facts is not None:
                     core.on_facts(now_ms, facts)
                 core.on_measured(measurements)
-            case Stopping():
-                raise AssertionError(message)
 
     def _save(self, now_ms: int) -> None:
         self._save_ms = now_ms + CHECKPOINT_MS

@@ -23,6 +23,7 @@ from pathfinder.agent.outputs import Outputs
 from pathfinder.agent.prober import Prober
 from pathfinder.agent.server import Server, ServerEndpoint, address_of
 from pathfinder.agent.settings import SETTINGS, VERSION, AgentSettings, help_text, read_settings
+from pathfinder.agent.snapshots import restorer
 from pathfinder.agent.streams import Sources, Streams
 from pathfinder.agent.trying import Bench, listening
 from pathfinder.agent.workers import STACK_BYTES, Observer, follow_changes, spawn
@@ -141,7 +142,7 @@ def _serve(settings: AgentSettings, runtime: Runtime) -> int:
     )
     membership = Membership(server, identity, joining, facts=observer.facts, now_ms=now_ms)
     prober = Prober(runtime, inbox, now_ms, stopping)
-    outside = _outside(settings, runtime, server, membership, prober)
+    outside = _outside(settings, runtime, server, membership, prober, inbox)
     path = os.path.join(settings.state_dir, CHECKPOINT_FILE)
     checkpoint_file = CheckpointFile(path=path, boot_id=boot_id())
     members = runtime.members if isinstance(runtime, SeveralRuntimes) else {"": runtime}
@@ -171,9 +172,10 @@ def _outside(
     server: Server,
     membership: Membership,
     prober: Prober,
+    inbox: Inbox,
 ) -> Outside:
     outputs = Outputs(os.path.join(settings.state_dir, OUTPUTS))
-    sources = Sources(runtime=runtime, outputs=outputs)
+    sources = Sources(runtime=runtime, outputs=outputs, restore=restorer(inbox))
     return Outside(
         runtime=runtime,
         server=server,

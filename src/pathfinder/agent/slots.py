@@ -13,6 +13,8 @@ from pathfinder.agent.effects import (
     Complete,
     Create,
     Failed,
+    Relabel,
+    Restore,
     Start,
     Stop,
     Take,
@@ -36,8 +38,26 @@ LOOK_MS_MAX: Final = 30_000
 
 Presence = Literal["unlisted", "absent", "ours", "foreign"]
 Verb = Literal[
-    "create", "start", "stop", "remove", "inspect", "hand over", "withdraw", "take", "complete"
+    "create",
+    "start",
+    "stop",
+    "remove",
+    "inspect",
+    "hand over",
+    "withdraw",
+    "take",
+    "complete",
+    "restore",
+    "relabel",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """Somebody waits, until a moment, for it to be brought back to a snapshot."""
+
+    snapshot: str
+    until_ms: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +109,7 @@ class Slot:
     taken: int = 0
     copy_failed: int = 0
     copy_failure: Failed | None = None
+    restoring: Restoring | None = None
     holdings: tuple[Holding, ...] = ()
 
     @property
@@ -100,6 +121,18 @@ class Slot:
     def is_left_frozen(self) -> bool:
         """Whether its daemon may have frozen it to copy it, and died: what is offered runs on."""
         return self.state == "frozen" and self.part == "offer"
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether it has come back from a snapshot with the labels that it had when that was made.
+
+        Else it would be a leftover of an earlier generation, and removed.
+        """
+        return (
+            self.wanted is not None
+            and self.labels is not None
+            and self.labels.generation in self.wanted.earlier
+        )
 
     @property
     def is_half_copy(self) -> bool:
@@ -195,6 +228,8 @@ def _acting_step(slot: Slot, permit: Permit) -> Step | None:
         if slot.part == "arrive":
             return Step(verb="complete", why="its copy is complete")
         return _taking_step(slot, permit)
+    if slot.is_returned:
+        return Step(verb="relabel", why="it has come back from a snapshot")
     if slot.is_matched:
         return _step_of_matched(slot, permit)
     if not permit.may_remove:
@@ -207,6 +242,9 @@ def _acting_step(slot: Slot, permit: Permit) -> Step | None:
 
 def _step_of_matched(slot: Slot, permit: Permit) -> Step | None:
     is_down = slot.state in ("created", "stopped")
+    if slot.restoring is not None:
+        why = f"it goes back to snapshot {slot.restoring.snapshot}"
+        return Step(verb="restore" if is_down else "stop", why=why)
     if slot.part == "halt" and not is_down:
         return Step(verb="stop", why="it moves to another node")
     if slot.is_left_frozen:
@@ -275,7 +313,8 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
             slot.runs_since_ms = ran_since_ms if is_same and ran_since_ms is not None else now_ms
             return
     slot.addresses, slot.started_ms = (), 0
-    if ran_since_ms is not None and slot.wanted is not None and slot.part != "halt":
+    is_meant = slot.part == "halt" or slot.restoring is not None
+    if ran_since_ms is not None and slot.wanted is not None and not is_meant:
         slot.has_died = True
         slot.ended = instance.ended if instance is not None else ""
         if now_ms - ran_since_ms >= STABLE_MS:
@@ -303,6 +342,10 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
             slot.presence, slot.taken, slot.certain = "ours", call.number, False
         case Complete():
             slot.labels = call.wish.labels
+        case Relabel():
+            slot.labels = call.labels
+        case Restore():
+            slot.restoring, slot.certain = None, False  # its note and its labels came with it
         case Stop():
             slot.state, slot.runs_since_ms, slot.addresses = "stopped", None, ()
         case _:
@@ -399,6 +442,7 @@ def forgive(slot: Slot) -> None:
     slot.ended = ""
     slot.has_stop_failed = slot.has_died = False
     slot.bootstrap_failure, slot.bootstrap_faults, slot.bootstrap_retry_ms = None, 0, 0
+    slot.restoring = None
 
 
 def schedule_look(slot: Slot, now_ms: int, settled_ms: int) -> None:

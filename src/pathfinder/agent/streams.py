@@ -1,4 +1,4 @@
-"""Terminals and logs: connections that the agent opens when asked, bridged to the runtime.
+"""Terminals, logs and snapshots: connections that the agent opens when asked, to the runtime.
 
 On the connection: binary messages begin with a channel byte (0 standard input, 1 output, 2 errors;
 the byte 0 alone ends standard input); text messages are JSON: {"resize": {"columns", "rows"}} to
@@ -13,10 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pathfinder.agent import snapshots
+from pathfinder.agent.effects import Failed
 from pathfinder.agent.log import say
 from pathfinder.agent.membership import Membership
 from pathfinder.agent.outputs import Outputs, has_ended
 from pathfinder.agent.server import Server, ServerFailure
+from pathfinder.agent.snapshots import Restorer
 from pathfinder.agent.workers import spawn
 from pathfinder.runtimes.port import Runtime, RuntimeFailure, Session, Terminal
 from pathfinder.runtimes.websocket import WebSocket
@@ -46,6 +49,7 @@ class Sources:
 
     runtime: Runtime
     outputs: Outputs
+    restore: Restorer
 
 
 class Streams:
@@ -96,12 +100,22 @@ def bridge(
         elif request.what == "logs":
             console = sources.runtime.console_log
             _send_log(connection, request, lambda: (console(request.slot), False))
+        elif request.what == "snapshots":
+            _answer_snapshots(connection, sources, request)
         else:
             raise StreamWrong(f"this agent has no stream {request.what!r}")
     except RuntimeFailure as failure:
         _tell_error(connection, failure.code, str(failure), failure.hint)
     except StreamWrong as error:
         _tell_error(connection, "malformed", str(error), "")
+
+
+def _answer_snapshots(connection: WebSocket, sources: Sources, request: StreamRequest) -> None:
+    found = snapshots.answer(sources.runtime, sources.restore, request.slot, request.arguments)
+    if isinstance(found, Failed):
+        _tell_error(connection, found.code, found.message, found.hint)
+    else:
+        _tell(connection, {"snapshots": found})
 
 
 def _run_command(connection: WebSocket, session: Session) -> None:

@@ -9,7 +9,17 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from pathfinder.api import conversation, events, health, routes, sign_in, terminals, tokens, users
+from pathfinder.api import (
+    conversation,
+    events,
+    health,
+    routes,
+    sign_in,
+    snapshots,
+    terminals,
+    tokens,
+    users,
+)
 from pathfinder.api.answers import answer_error
 from pathfinder.api.asking import DEPENDENCIES
 from pathfinder.api.conversation import EXCHANGE_PATH, ExchangeRoute
@@ -25,6 +35,7 @@ ROUTES: Final[tuple[Any, ...]] = (
     *sign_in.ROUTES,
     *events.ROUTES,
     *terminals.ROUTES,
+    *snapshots.ROUTES,
     *conversation.ROUTES,
 )
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")

@@ -75,6 +75,12 @@ class RelocateBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
+class SnapshotBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it is called; "": the present time."""
+
+    name: Annotated[str, Meta(max_length=63)] = ""
+
+
 class TokenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A credential for the API. No clusters: all of them. No `ttl_s`: it does not expire."""
 

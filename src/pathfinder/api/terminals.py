@@ -73,9 +73,9 @@ async def container_logs(
     `bootstrap`: what its bootstraps have written instead; `follow` ends with the present round.
     """
     node = await asking.look(lambda c, _: queries.place_of(c, cluster, name), cluster=cluster)
-    pipe = await _opened(asking.backend, node, name, "logs", arguments)
+    pipe = await opened(asking.backend, node, name, "logs", arguments)
     first = await pipe.receive()
-    if (error := _error_in(first)) is not None:
+    if (error := error_in(first)) is not None:
         pipe.close()
         raise error
     text = _text(pipe, first, asking.backend, credential(request))
@@ -98,7 +98,7 @@ async def container_exec(
         return
     await socket.accept()
     try:
-        pipe = await _opened(backend, node, name, "exec", arguments)
+        pipe = await opened(backend, node, name, "exec", arguments)
     except PathfinderError as error:
         await socket.send_text(json.dumps(error.document()))
         await socket.close()
@@ -121,9 +121,10 @@ async def node_stream(socket: AnySocket, stream_id: StreamId, backend: FromBacke
     await _join(socket, pipe)
 
 
-async def _opened(
+async def opened(
     backend: Backend, node: str, slot: str, what: str, arguments: dict[str, Any]
 ) -> Pipe:
+    """A stream that the node of `slot` has opened; Conflict when it has none."""
     if not node:
         raise Conflict(
             f"container {slot!r} is on no node", hint=f"why: pfi explain container {slot}"
@@ -194,7 +195,7 @@ class NodeRefused(PathfinderError):
     http_status = 409
 
 
-def _error_in(frame: Frame | None) -> PathfinderError | None:
+def error_in(frame: Frame | None) -> PathfinderError | None:
     """The error that a node's text frame carries."""
     if not isinstance(frame, str):
         return None

@@ -29,6 +29,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "reschedule": (f"{HERE}.reschedule", "Make a container anew, where it fits best."),
         "rebootstrap": (f"{HERE}.rebootstrap", "Bootstrap a container again where it runs."),
         "relocate": (f"{HERE}.relocate", "Move a container with its data to another node."),
+        "snapshot": (
+            f"{HERE}.snapshot",
+            "Keep the state of a container's disk; go back to it.",
+        ),
         "wait": (f"{HERE}.wait", "Wait until something is ready, deleted, or in a phase."),
     },
     "See what there is": {

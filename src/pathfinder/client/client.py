@@ -191,6 +191,28 @@ class Client:
         path = CONTAINER.path(cluster or self.cluster, container, "relocation")
         return self._ask("DELETE", path)
 
+    def snapshots(self, container: str, *, cluster: str | None = None) -> list[Object]:
+        """What there is to go back to, oldest first."""
+        path = CONTAINER.path(cluster or self.cluster, container, "snapshots")
+        return list(self._ask("GET", path)["items"])
+
+    def create_snapshot(
+        self, container: str, name: str = "", *, cluster: str | None = None
+    ) -> list[Object]:
+        """Keep the state of its disk, "": under the present time; the newest is the last."""
+        path = CONTAINER.path(cluster or self.cluster, container, "snapshots")
+        return list(self._ask("POST", path, body={"name": name})["items"])
+
+    def restore_snapshot(self, container: str, name: str, *, cluster: str | None = None) -> None:
+        """Bring its disk back: it is stopped, and started again."""
+        path = CONTAINER.path(cluster or self.cluster, container, "snapshots", name, "restore")
+        self._ask("POST", path)
+
+    def delete_snapshot(self, container: str, name: str, *, cluster: str | None = None) -> None:
+        """Forget it."""
+        path = CONTAINER.path(cluster or self.cluster, container, "snapshots", name)
+        self._ask("DELETE", path)
+
     def change_node(
         self,
         node: str,

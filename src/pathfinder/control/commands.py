@@ -203,6 +203,15 @@ class CancelRelocation(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class AskSnapshot(msgspec.Struct, frozen=True, tag=True):
+    """Have a container's node make, restore or delete a snapshot: allowed, and kept as an event."""
+
+    cluster: str
+    name: str
+    do: Literal["create", "restore", "delete"]
+    snapshot: str
+
+
 MarkKind = Literal[
     "provisioned",
     "provision_error",
@@ -285,6 +294,7 @@ Command = (
     | Import
     | Relocate
     | CancelRelocation
+    | AskSnapshot
 )
 
 

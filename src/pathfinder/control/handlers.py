@@ -295,6 +295,30 @@ def redefine(tx: Transaction, principal: Principal, command: commands.Redefine) 
     return workloads.redefine(tx, container, container_spec(command.spec, "spec"))
 
 
+def ask_snapshot(tx: Transaction, principal: Principal, command: commands.AskSnapshot) -> Container:
+    """Check that a node may be asked, and keep who asked; what comes of it is the node's answer."""
+    principal.require("write", command.cluster)
+    container = tx.need(Container, f"{command.cluster}/{command.name}")
+    names.name(command.snapshot, "snapshot")
+    if container.spec.kind != "system":
+        raise Conflict(
+            f"container {container.name!r} is an application container: Docker makes no snapshots",
+            hint="what it keeps is in its volumes",
+        )
+    if not container.node or not container.wanted:
+        raise Conflict(
+            f"container {container.name!r} is on no node",
+            hint=f"why: pfi explain container {container.name}",
+        )
+    if container.arriving is not None:
+        raise Conflict(
+            f"container {container.name!r} is being relocated",
+            hint=f"wait until it has moved: pfi wait container/{container.name} --for moved",
+        )
+    tx.happened(f"snapshot_{command.do}", container, why=command.snapshot)
+    return container
+
+
 def create_token(tx: Transaction, principal: Principal, command: commands.CreateToken) -> Token:
     """Remember a credential; nobody can make one that may more than himself."""
     principal.require("admin", command.clusters[0] if len(command.clusters) == 1 else "")
@@ -402,6 +426,7 @@ HANDLERS: dict[type, Handler] = {
     commands.Import: importing.put_all,
     commands.Relocate: relocating.relocate,
     commands.CancelRelocation: relocating.cancel,
+    commands.AskSnapshot: ask_snapshot,
     commands.CreateToken: create_token,
     commands.DeleteToken: delete_token,
     commands.CreateUser: users.create_user,

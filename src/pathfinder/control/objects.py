@@ -163,6 +163,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `ended`: how its program ended when it last did. `address`: the last one known of this
     generation. `digest`: of what its instance was made from.
     `home`: the node that has its volumes.
+    `earlier`: generations whose data it carries on, as it was relocated; the newest last.
     `relocation_error`: why it could not move when it last was to; `relocation_hint`: what helps.
     `taken_digest`: of the definition that it has taken over since without being replaced.
     """
@@ -186,6 +187,7 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     bootstrap_exit_code: int = -1
     leaving: tuple[Copy, ...] = ()
     home: str = ""
+    earlier: tuple[int, ...] = ()
     relocation_error: str = ""
     relocation_hint: str = ""
     wanted: bool = True

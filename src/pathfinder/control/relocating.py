@@ -36,6 +36,7 @@ from pathfinder.wire.messages import Exchange, Holding
 
 FROM: Final = (Phase.BOOTSTRAPPED, Phase.BOOTSTRAP_ERROR)
 FAILURES_MAX: Final = 3
+EARLIER_MAX: Final = 32  # so many moves later a snapshot cannot be told from a leftover
 FOR_GOOD: Final = ("refused", "name_occupied")  # codes of failures that trying again does not mend
 TEXT_MAX: Final = 500
 Held = Mapping[int, Holding]
@@ -298,6 +299,7 @@ def arrived(
             container,
             node=copy.node,
             generation=copy.generation,
+            earlier=(*container.earlier, container.generation)[-EARLIER_MAX:],
             assigned=tx.revision,
             leaving=leaving,
             ready=False,

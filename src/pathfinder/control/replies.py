@@ -145,6 +145,7 @@ def assignment(state: State, container: Container) -> Assignment:
         digest=container.digest,
         round=container.round,
         relocation=_part(container),
+        earlier=container.earlier,
         copy_number=_number(container),
         spec=spec.document(),
         remote={
@@ -181,6 +182,7 @@ def _arriving(state: State, life: Life, container: Container, copy: Copy) -> Ass
         relocation="arrive" if copy.stage == "starting" else "take",
         copy_number=copy.number,
         offer=offered if is_this else None,
+        earlier=(),
     )
 
 

@@ -362,6 +362,7 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         phase=Phase.PENDING,
         round=generation(tx),
         taken_digest="",
+        earlier=(),
         relocation_error="",
         relocation_hint="",
         address="",

@@ -63,6 +63,7 @@ from pathfinder.runtimes.port import (
     ImageMissing,
     Instance,
     InstanceSnapshot,
+    Labels,
     NameOccupied,
     NotThere,
     Offer,
@@ -219,6 +220,10 @@ class DockerRuntime:
     def complete_copy(self, wish: Wish) -> None:
         """Refused: there are no copies."""
         raise _no_copies(f"{wish.name} is no copy")
+
+    def relabel(self, name: str, labels: Labels) -> None:
+        """Refused: a container's labels never change."""
+        raise Refused(f"Docker cannot make {name} one of generation {labels.generation}")
 
     def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
         """None: Docker makes no snapshots of a container."""

@@ -18,7 +18,7 @@ from pathfinder.runtimes.lxd_requests import (
 )
 from pathfinder.runtimes.lxdclient.paths import instance_path
 from pathfinder.runtimes.moments import moment_ms
-from pathfinder.runtimes.port import InstanceSnapshot, Offer, Refused, Wish
+from pathfinder.runtimes.port import InstanceSnapshot, Labels, Offer, Refused, Wish
 from pathfinder.runtimes.urls import path_of, quoted
 
 RUNTIME: Final = "lxd"
@@ -110,6 +110,12 @@ def complete_request(wish: Wish) -> LxdRequest:
     """Take the mark of a copy that is not complete away."""
     body = {"config": {COPY_KEY: ""}}
     return LxdRequest(method="PATCH", path=instance_path(wish.name), body=body)
+
+
+def relabel_request(name: str, labels: Labels) -> LxdRequest:
+    """Other labels on an instance."""
+    body = {"config": label_config(labels)}
+    return LxdRequest(method="PATCH", path=instance_path(name), body=body)
 
 
 def says_unreached(text: str) -> bool:

@@ -7,6 +7,7 @@ from pathfinder.runtimes.lxd_copies import (
     offer_from,
     offer_request,
     pull_request,
+    relabel_request,
     restore_request,
     says_unreached,
     snapshot_path,
@@ -20,6 +21,7 @@ from pathfinder.runtimes.lxdclient.errors import Answered, NotFound, OperationFa
 from pathfinder.runtimes.port import (
     PULL_S_MAX,
     InstanceSnapshot,
+    Labels,
     NameOccupied,
     NotThere,
     Offer,
@@ -83,6 +85,12 @@ class LxdMoves(LxdDaemon):
                 return
         raise NotThere(f"there is no copy {wish.name}")
 
+    def relabel(self, name: str, labels: Labels) -> None:
+        """Set the keys of its configuration that hold its labels."""
+        with acting():
+            self._own(name)
+            self._run(relabel_request(name, labels))
+
     def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
         """The instance's snapshots, oldest first."""
         with reading():
@@ -97,15 +105,20 @@ class LxdMoves(LxdDaemon):
             self._run(make_request(name, snapshot))
 
     def restore_snapshot(self, name: str, snapshot: str) -> None:
-        """Bring a stopped instance back to a snapshot, its configuration and labels as well."""
+        """Bring a stopped instance back to a snapshot; LXD brings its labels back as well."""
         with acting():
             document = self._own(name)
             if document["status"] != "Stopped":
                 raise Refused(f"{name} runs", hint="stop it, then restore the snapshot")
-            kept = self._client.get(snapshot_path(name, snapshot))
-            if labels_from(kept["config"]) != labels_from(document["config"]):
-                raise Refused(f"snapshot {snapshot} is of another generation of {name}")
+            try:
+                kept = self._client.get(snapshot_path(name, snapshot))
+            except NotFound:
+                raise NotThere(f"{name} has no snapshot {snapshot}") from None
+            labels = labels_from(document["config"])
+            assert labels is not None, "own"
             self._run(restore_request(name, snapshot))
+            if labels_from(kept["config"]) != labels:
+                self._run(relabel_request(name, labels))
 
     def remove_snapshot(self, name: str, snapshot: str) -> None:
         """Remove a snapshot."""

@@ -229,6 +229,9 @@ class Runtime(Protocol):
     def complete_copy(self, wish: Wish) -> None:
         """Let the half-made copy be what was wished: it can be started. Done already is success."""
 
+    def relabel(self, name: str, labels: Labels) -> None:
+        """Give one of our instances other labels."""
+
     def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
         """The instance's snapshots, oldest first."""
 
@@ -236,10 +239,10 @@ class Runtime(Protocol):
         """Keep the state of its disk under a name. One of this name already is `NameOccupied`."""
 
     def restore_snapshot(self, name: str, snapshot: str) -> None:
-        """Bring a stopped instance back to a snapshot.
+        """Bring a stopped instance back to a snapshot; it keeps its labels. Refused while it runs.
 
-        Refused while it runs, and when the snapshot is of another generation: the daemon brings the
-        labels back as well, and the instance would be taken for that generation.
+        Where the daemon brings the labels of the snapshot back as well, the present ones are set
+        again at once: between the two the instance carries those of an earlier generation.
         """
 
     def remove_snapshot(self, name: str, snapshot: str) -> None:

@@ -316,6 +316,12 @@ class ScriptedRuntime:
         held.labels = wish.labels
         self._tell(wish.name)
 
+    def relabel(self, name: str, labels: Labels) -> None:
+        """Keep them."""
+        self._check_up()
+        self._own(name).labels = labels
+        self._tell(name)
+
     def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
         """As they were made."""
         self._check_up()
@@ -338,9 +344,7 @@ class ScriptedRuntime:
             raise Refused(f"{name} runs", hint="stop it, then restore the snapshot")
         if snapshot not in held.snapshots:
             raise NotThere(f"{name} has no snapshot {snapshot}")
-        labels, note, files = held.snapshots[snapshot]
-        if labels != held.labels:
-            raise Refused(f"snapshot {snapshot} is of another generation of {name}")
+        _, note, files = held.snapshots[snapshot]
         held.note = note
         held.files.clear()
         held.files.update(files)

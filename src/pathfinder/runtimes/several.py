@@ -15,6 +15,7 @@ from pathfinder.runtimes.port import (
     Change,
     Instance,
     InstanceSnapshot,
+    Labels,
     Offer,
     Refused,
     Runtime,
@@ -148,6 +149,10 @@ class SeveralRuntimes:
     def complete_copy(self, wish: Wish) -> None:
         """Let the half-made copy be what was wished."""
         self._for(wish).complete_copy(wish)
+
+    def relabel(self, name: str, labels: Labels) -> None:
+        """Give one of our instances other labels."""
+        self._of(name).runtime.relabel(plain_name(name), labels)
 
     def list_snapshots(self, name: str) -> list[InstanceSnapshot]:
         """The instance's snapshots, oldest first."""

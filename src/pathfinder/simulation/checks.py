@@ -257,7 +257,8 @@ def check_settled(
     _check_wishes(state, wants)
     expected = set()
     for container in state.all(Container):
-        cannot_go_on = _cannot_go_on(state, container)
+        has_failed = container.phase == Phase.BOOTSTRAP_ERROR
+        cannot_go_on = has_failed or _cannot_go_on(state, container)
         if cannot_go_on:
             # What a lost node had runs on there until the one that is made elsewhere is ready.
             left = [copy for copy in container.leaving if copy.abandoned]
@@ -268,8 +269,7 @@ def check_settled(
             expected.add((container.node, container.name, container.generation))
             is_ready = container.phase == Phase.BOOTSTRAPPED and container.ready
             # One whose tries have all failed waits for a person.
-            has_failed = container.phase == Phase.BOOTSTRAP_ERROR
-            if not (is_ready or has_failed or cannot_go_on):
+            if not (is_ready or cannot_go_on):
                 raise Broken(f"settled: {container.key} is {container.phase.name}: {container}")
         elif not container.explanation:
             raise Broken(f"settled: {container.key} is pending without a reason: {container}")

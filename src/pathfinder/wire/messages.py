@@ -222,6 +222,9 @@ class Assignment:
     "take": what is offered is taken as a half-made copy, or that copy is brought up to date;
     "arrive": the copy is made whole and runs; nothing is made anew when it is not there.
     offer: what "take" needs, once the other node has said it.
+
+    earlier: generations whose data this one carries on. An instance with the labels of one of them
+    has come back from a snapshot: it is given the present labels, and never removed for them.
     """
 
     slot: str
@@ -234,6 +237,7 @@ class Assignment:
     relocation: RelocationPart = ""
     copy_number: int = 0
     offer: Offered | None = field(default=None, repr=False)
+    earlier: tuple[int, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

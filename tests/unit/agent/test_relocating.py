@@ -16,7 +16,9 @@ from pathfinder.agent.effects import (
     Inspect,
     Inspected,
     Listed,
+    Relabel,
     Remove,
+    Restore,
     Result,
     Start,
     Stop,
@@ -260,3 +262,60 @@ def test_at_most_two_copies_are_taken_at_once() -> None:
     takes = node.want(*wanted)
 
     assert [type(effect) for effect in takes] == [Take, Take]
+
+
+def test_container_that_goes_back_to_a_snapshot_is_stopped_restored_and_started() -> None:
+    node = Node(instance())
+    node.want(wish())
+    refused = node.core.on_restore(node.now_ms, "web", "before")
+    (stop,) = node.core.effects(node.now_ms)
+    again = node.core.on_restore(node.now_ms, "web", "before")
+    (restore,) = node.finish(stop)
+    (look,) = node.finish(restore)
+    (start,) = node.finish(look, Inspected(instance=instance("stopped")))
+    node.finish(start)
+
+    assert refused is None
+    assert again is not None
+    assert [type(each) for each in (stop, restore, look, start)] == [Stop, Restore, Inspect, Start]
+    assert isinstance(restore, Restore)
+    assert restore.snapshot == "before"
+    assert (node.told().phase, node.told().restarts) == ("running", 0)
+
+
+def test_restore_that_fails_leaves_the_container_running() -> None:
+    node = Node(instance())
+    node.want(wish())
+    node.core.on_restore(node.now_ms, "web", "nothing")
+    (stop,) = node.core.effects(node.now_ms)
+    (restore,) = node.finish(stop)
+    (look,) = node.finish(restore, Failed(code="not_there", message="no such snapshot"))
+    (start,) = node.finish(look, Inspected(instance=instance("stopped")))
+
+    assert isinstance(start, Start)
+    assert node.told().error == ""
+
+
+def test_what_is_moved_or_is_not_here_is_not_restored() -> None:
+    node = Node(instance())
+    node.want(wish("offer", 1))
+
+    moving = node.core.on_restore(node.now_ms, "web", "before")
+    absent = node.core.on_restore(node.now_ms, "db", "before")
+
+    assert moving is not None
+    assert moving == absent
+
+
+def test_container_back_from_a_snapshot_of_an_earlier_generation_is_relabelled_and_kept() -> None:
+    """Else it would be removed as a leftover, with its data. Promise 7."""
+    old = replace(LABELS, generation=4)
+    node = Node(instance("stopped", old))
+    (relabel,) = node.want(wish(generation=9, earlier=(2, 4)))
+    told = node.told()
+    (start,) = node.finish(relabel)
+
+    assert isinstance(relabel, Relabel)
+    assert relabel.labels == replace(LABELS, generation=9)
+    assert (told.generation, told.digest, told.phase) == (9, "d", "stopped")
+    assert isinstance(start, Start)

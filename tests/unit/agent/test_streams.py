@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from pathfinder.agent.effects import Done, Failed, Result
 from pathfinder.agent.notes import Note
 from pathfinder.agent.outputs import Outputs
+from pathfinder.agent.snapshots import Restorer
 from pathfinder.agent.streams import Sources, appended, bridge, last_lines
 from pathfinder.model.bootstrap import BootstrapStep
 from pathfinder.model.definitions import ContainerSpec, ImageSource
@@ -45,6 +47,11 @@ def ends() -> Iterator[tuple[WebSocket, WebSocket]]:
     server.close()
 
 
+def never(slot: str, snapshot: str) -> Result:
+    """Nothing is restored here."""
+    raise AssertionError(f"{slot} goes back to {snapshot}")
+
+
 def converse(
     runtime: ScriptedRuntime,
     ends: tuple[WebSocket, WebSocket],
@@ -53,10 +60,15 @@ def converse(
     *says: Message,
     round_awaited: int = 0,
     outputs: Outputs | None = None,
+    restore: Restorer | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """(output, last control message) of one stream on which `says` is said."""
     node, server = ends
-    sources = Sources(runtime=runtime, outputs=outputs or Outputs("/nonexistent"))
+    sources = Sources(
+        runtime=runtime,
+        outputs=outputs or Outputs("/nonexistent"),
+        restore=restore or never,
+    )
     request = StreamRequest(stream_id="s1", slot="web-01", what=what, arguments=arguments)
 
     def serve() -> None:
@@ -240,3 +252,51 @@ def test_last_lines(count: int | None, expected: bytes) -> None:
 )
 def test_what_a_log_has_gained(before: bytes, after: bytes, expected: bytes) -> None:
     assert appended(before, after) == expected
+
+
+def test_snapshots_are_made_listed_and_forgotten(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    _, made = converse(runtime, ends, "snapshots", {"do": "create", "snapshot": "before"})
+
+    assert made == {"snapshots": [{"name": "before", "made_ms": -1, "size_mib": -1}]}
+    assert [one.name for one in runtime.list_snapshots("web-01")] == ["before"]
+
+
+def test_restore_is_the_cores_and_its_refusal_is_told(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def refuse(slot: str, snapshot: str) -> Result:
+        asked.append((slot, snapshot))
+        return Failed(code="not_there", message="there is no snapshot", hint="pfi snapshot list")
+
+    arguments = {"do": "restore", "snapshot": "before"}
+    _, told = converse(runtime, ends, "snapshots", arguments, restore=refuse)
+
+    assert asked == [("web-01", "before")]
+    assert told["error"] == {
+        "code": "not_there",
+        "message": "there is no snapshot",
+        "hint": "pfi snapshot list",
+    }
+
+
+def test_restored_container_has_its_snapshots_still(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    runtime.make_snapshot("web-01", "before")
+    arguments = {"do": "restore", "snapshot": "before"}
+
+    _, told = converse(runtime, ends, "snapshots", arguments, restore=lambda *_: Done())
+
+    assert [each["name"] for each in told["snapshots"]] == ["before"]
+
+
+def test_what_cannot_be_done_with_a_snapshot_is_said(
+    runtime: ScriptedRuntime, ends: tuple[WebSocket, WebSocket]
+) -> None:
+    _, told = converse(runtime, ends, "snapshots", {"do": "paint", "snapshot": "before"})
+
+    assert told["error"]["code"] == "malformed"
