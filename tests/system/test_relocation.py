@@ -1,11 +1,17 @@
 """Relocation with data between two LXD daemons that do not know each other. Promises 2 and 7."""
 
+import http.client
+import itertools
 import json
+import ssl
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from pathfinder.lab.layout import SERVER_PORT
+from pathfinder.lab.platform import CLUSTER, Server
 from tests.support.lab import Lab, running_lab, why_not
 
 pytestmark = [
@@ -16,6 +22,7 @@ pytestmark = [
 
 FILE = "/root/data"
 MIB = 20
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +32,15 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def name(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+def name(lab: Lab) -> Iterator[str]:
     """A STATEFUL container on n1 that has been bootstrapped and has written a file."""
-    name = f"db-{abs(hash(request.node.name)) % 10_000}"
+    name = f"db-{next(NUMBERS)}"
     spec = {
         "type": "STATEFUL",
         "image": "busybox",
         "resources": {"memory": "32MiB"},
-        "constraints": [],
         "bootstrap": [{"type": "shell", "script": "echo once >> /root/bootstraps"}],
     }
-    lab.must("exec", "n1", "--", "true")
     lab.pfi("cordon", "n2")
     lab.apply({"kind": "Container", "name": name, "spec": spec})
     lab.pfi("wait", f"container/{name}")
@@ -80,6 +85,38 @@ def test_container_moves_with_its_data_and_comes_back(lab: Lab, name: str) -> No
     assert seen(lab, name)["node"] == "n1"
     assert checksum(lab, name) == more
     assert lab.inside(name, "cat", "/root/bootstraps") == "once\n"
+
+
+def market(lab: Lab, method: str, path: str, **fields: str) -> dict[str, Any]:
+    """As BaritoMarket asks API v2."""
+    server = Server(lab.layout)
+    token = server.secret_file("app-token").read_text().strip()
+    trust = ssl.create_default_context(cafile=str(server.certificate))
+    connection = http.client.HTTPSConnection(
+        lab.layout.address, SERVER_PORT, context=trust, timeout=30
+    )
+    connection.request(
+        method,
+        f"/api/v2/ext_app/containers/{path}?{urlencode({'cluster_name': CLUSTER, **fields})}",
+        headers={"X-Auth-Token": token},
+    )
+    answer = connection.getresponse()
+    said: dict[str, Any] = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 200, said
+    return dict(said["data"])
+
+
+def test_the_originals_clients_move_it_by_schedule_relocation(lab: Lab, name: str) -> None:
+    sum_before = checksum(lab, name)
+    begun = market(lab, "POST", f"{name}/schedule_relocation", node_hostname="n2")
+    lab.pfi("wait", f"container/{name}", "--for", "moved")
+    moved = market(lab, "GET", name)
+
+    assert (begun["node_hostname"], begun["status"]) == ("n2", "RELOCATE_STARTED")
+    assert (moved["node_hostname"], moved["status"]) == ("n2", "BOOTSTRAPPED")
+    assert moved["ipaddress"] == seen(lab, name)["ipaddress"]
+    assert checksum(lab, name) == sum_before
 
 
 def test_snapshot_goes_with_it_and_brings_its_disk_back(lab: Lab, name: str) -> None:
