@@ -8,19 +8,25 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import requirement
+from pathfinder.scheduler.draft import Placement
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import Fleet, NodeView
-from pathfinder.scheduler.place import Placement, place
+from pathfinder.scheduler.place import place
+from pathfinder.scheduler.ties import Tie
 from tests.support.plain_placing import Reservation, fleet_of, plain_nodes, plain_place
 
 NODES: Final = 1_000
 CONTAINERS: Final = 1_000
 FLOOR_CONTAINERS: Final = 50
 RUNS: Final = 9
+TIED_NODES: Final = 5_000
+TIED_DEPLOYMENTS: Final = 200
+TIED_RUNS: Final = 3
 RACKS: Final = 20
 SIZES: Final = ((16_000, 32_768), (32_000, 65_536), (64_000, 262_144))
 SEED: Final = 1
@@ -42,16 +48,62 @@ def run() -> Iterator[dict[str, Any]]:
     unplaceable = [_request(number, memory_mib=1 << 20) for number in range(FLOOR_CONTAINERS)]
     rates = [len(unplaceable) / _seconds(fleet, unplaceable) for _ in range(RUNS)]
     yield _result("explain_distinct_1000_nodes", rates, _floor(views, reservations, unplaceable))
+    yield from _tied()
 
 
-def _view(number: int, luck: random.Random) -> NodeView:
+def _tied() -> Iterator[dict[str, Any]]:
+    """Deployments of 1 to 100 replicas on 5,000 nodes in 50 racks, with and without ties.
+
+    The floor is the same load without: what a tie costs is the ratio of the two.
+    """
+    luck = random.Random(SEED)
+    views = [_view(number, luck, racks=50) for number in range(TIED_NODES)]
+    reservations = [_reservation(view, luck) for view in views for _ in range(3)]
+    fleet = fleet_of(views, reservations)
+    sizes = [luck.randint(1, 100) for _ in range(TIED_DEPLOYMENTS)]
+    free = [_member(number) for number, size in enumerate(sizes) for _ in range(size)]
+    loads = {
+        "place_mixed_5000_nodes": free,
+        "place_mixed_spread_over_racks": [replace(r, ties=_ties(r)[:1]) for r in free],
+        "place_mixed_spread_apart_near": [replace(r, ties=_ties(r)) for r in free],
+    }
+    rates: dict[str, list[float]] = {name: [] for name in loads}
+    for _ in range(TIED_RUNS):
+        for name, requests in loads.items():
+            rates[name].append(len(requests) / _seconds(fleet, requests))
+    floor = statistics.median(rates["place_mixed_5000_nodes"])
+    for name, each in rates.items():
+        yield _result(name, each, floor)
+
+
+def _member(number: int) -> Request:
+    return Request(
+        name=f"app-{number}",
+        cluster="bench",
+        kind="system",
+        need=Resources(cpu_millis=100 + number % 7, memory_mib=128 + number % 5),
+        group=f"bench/app-{number}",
+    )
+
+
+def _ties(request: Request) -> tuple[Tie, ...]:
+    """Evenly over racks, never two on a node, and rather beside an older deployment."""
+    group = request.group
+    return (
+        Tie(kind="spread", over="rack", group=group, skew=1),
+        Tie(kind="far", over="node", group=group),
+        Tie(kind="near", over="rack", group="bench/old-3", weight=5),
+    )
+
+
+def _view(number: int, luck: random.Random, *, racks: int = RACKS) -> NodeView:
     cpu_millis, memory_mib = luck.choice(SIZES)
     return NodeView(
         cluster="bench",
         name=f"n{number:04}",
         capacity=Resources(cpu_millis=cpu_millis, memory_mib=memory_mib),
         kinds=("system", "application"),
-        labels={"rack": f"r{number % RACKS}"},
+        labels={"rack": f"r{number % racks}"},
         containers_max=1_000,
     )
 

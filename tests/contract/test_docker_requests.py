@@ -14,6 +14,7 @@ from pathfinder.runtimes.dockerclient.volumes import list_volumes
 from pathfinder.runtimes.port import RuntimeFailure
 from tests.support.docker_cases import CASES, NAME, Case
 from tests.support.dockerd import PrivateDocker
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -113,16 +114,24 @@ def serving_at(daemon: PrivateDocker, port: int) -> None:
         runtime.close()
 
 
+def page(port: int) -> bytes:
+    """What is answered at a port of the node; b"" while nobody does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(4096), b""))
+    except ConnectionError:
+        return b""
+
+
 def test_port_of_the_node_leads_into_the_container(daemon: PrivateDocker) -> None:
     with socket.create_server(("0.0.0.0", 0)) as free:
         port = free.getsockname()[1]
 
     serving_at(daemon, port)
 
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
-    assert answer.endswith(b"hello from case-01\n")
+    # Docker's proxy takes connections before the program in the container listens.
+    wait_until(lambda: page(port).endswith(b"hello from case-01\n"), 30, "it answers")
 
 
 def test_port_that_is_taken_on_the_node_is_said_with_what_to_do(daemon: PrivateDocker) -> None:

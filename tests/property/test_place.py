@@ -6,16 +6,18 @@ Promise 5.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import requirement
+from pathfinder.scheduler.draft import Placement, Unplaced
 from pathfinder.scheduler.explain import Explanation, explain
 from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.fleet import Fleet, NodeView
-from pathfinder.scheduler.place import Placement, Unplaced, place
+from pathfinder.scheduler.place import place
 from pathfinder.scheduler.remedies import (
     AddNode,
     AskLess,
@@ -28,6 +30,7 @@ from pathfinder.scheduler.remedies import (
     Uncordon,
     remedies,
 )
+from pathfinder.scheduler.ties import Tie
 from tests.support.plain_placing import Reservation, fleet_of, plain_nodes, plain_place, plus
 
 NODES_MAX = 5
@@ -38,6 +41,8 @@ CONSTRAINTS = st.lists(
     max_size=2,
 )
 GROUPS = ("", "west/web", "west/db")
+OVER = st.sampled_from(["rack", "rack", "node"])
+WEIGHTS = st.sampled_from([0, 0, 1, 2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +111,32 @@ def node_views(draw: st.DrawFn, name: str) -> NodeView:
 
 
 @st.composite
+def ties(draw: st.DrawFn, group: str) -> Tie:
+    """A must or a wish, of its own group or another one."""
+    kind: Literal["spread", "near", "far"] = draw(st.sampled_from(["spread", "near", "far"]))
+    weight = draw(WEIGHTS)
+    if kind == "spread":
+        skew = 0 if weight else draw(st.integers(1, 2))
+        return Tie(kind=kind, over=draw(OVER), group=group, skew=skew, weight=weight)
+    return Tie(kind=kind, over=draw(OVER), group=draw(st.sampled_from(GROUPS[1:])), weight=weight)
+
+
+@st.composite
 def requests(draw: st.DrawFn) -> Request:
     """A container; the choices are few, so that equal ones occur."""
+    group = draw(st.sampled_from(GROUPS))
+    wishes = st.sampled_from([("rack = a", 1), ("cores > 4", 2)])
     return Request(
         name="some",
         cluster="west",
         kind=draw(st.sampled_from(["system", "system", "application"])),
         need=draw(NEEDS),
         constraints=tuple(requirement(text, "") for text in draw(CONSTRAINTS)),
-        group=draw(st.sampled_from(GROUPS)),
+        group=group,
+        ties=tuple(draw(st.lists(ties(group), max_size=2))) if group else (),
+        preferences=tuple(
+            (requirement(text, ""), weight) for text, weight in draw(st.lists(wishes, max_size=1))
+        ),
         stateful=draw(st.booleans()),
         ports=draw(PORTS),
     )
@@ -235,7 +257,8 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
             return with_view(case, back), request
         case DropConstraints(texts):
             kept = tuple(r for r in request.constraints if r.text() not in texts)
-            return case, replace(request, constraints=kept)
+            free = tuple(tie for tie in request.ties if tie.weight or tie.text() not in texts)
+            return case, replace(request, constraints=kept, ties=free)
         case Relieve():
             return with_view(case, replace(view_of(case, node), why_full="")), request
         case Free(freed, containers, stateful):
@@ -289,7 +312,7 @@ def with_freed(case: Case, node: str, freed: Resources, containers: int, statefu
     rest = [reservation for reservation in case.reservations if reservation.node != node]
     needs = [left, *[NOTHING] * (staying - 1)][:staying]
     rest.extend(
-        Reservation(node, need, "", stateful=number < exclusive)
+        Reservation(node, need, there[number].group, stateful=number < exclusive)
         for number, need in enumerate(needs)
     )
     return replace(case, reservations=tuple(rest))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import Fleet, NodeView
+from pathfinder.scheduler.ties import UNLABELLED, Tie
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class PlainNode:
     stateful_count: int = 0
     groups: Counter[str] = field(default_factory=Counter)
     ports: Counter[str] = field(default_factory=Counter)
+    all_nodes: dict[str, "PlainNode"] = field(default_factory=dict, repr=False)
 
     def reserve(self, one: Reservation | Request) -> None:
         """Count one more container."""
@@ -42,9 +44,68 @@ class PlainNode:
         self.groups[one.group] += 1
         self.ports.update(one.ports)
 
+    def value(self, label: str) -> str | None:
+        """Of a label; over `node` each node is its own domain."""
+        return self.view.name if label == "node" else self.view.labels.get(label)
+
+    def members(self, tie: Tie) -> dict[str, int]:
+        """How many of the tie's group each domain has."""
+        counts: Counter[str] = Counter()
+        for node in self.all_nodes.values():
+            if (value := node.value(tie.over)) is not None:
+                counts[value] += node.groups[tie.group]
+        return dict(counts)
+
+    def least(self, tie: Tie, request: Request) -> int:
+        """The members of the domain with the fewest, of those that have an open node."""
+        counts = self.members(tie)
+        open_values = {
+            value
+            for node in self.all_nodes.values()
+            if not node.refusals(request) and (value := node.value(tie.over)) is not None
+        }
+        return min((counts[value] for value in open_values or counts), default=0)
+
+    def breaks(self, tie: Tie, request: Request) -> bool:
+        """Whether one more here would break a must."""
+        value, counts = self.value(tie.over), self.members(tie)
+        if value is None:
+            return tie.kind != "far"
+        if tie.kind == "spread":
+            return counts[value] + 1 - self.least(tie, request) > tie.skew
+        if tie.kind == "far":
+            return counts[value] > 0
+        is_first = tie.group == request.group and not any(counts.values())
+        return not is_first and counts[value] == 0
+
+    def penalty(self, request: Request) -> int:
+        """Of the wishes that are not met here."""
+        total = sum(
+            weight
+            for requirement, weight in request.preferences
+            if not requirement.holds(self.view.labels)
+        )
+        for tie in set(request.ties):
+            value, counts = self.value(tie.over), self.members(tie)
+            if tie.kind == "spread":
+                least = self.least(tie, request)
+                members = UNLABELLED if value is None else counts[value] - least
+                total += tie.weight * members
+            elif tie.kind == "far":
+                total += tie.weight * (counts[value] if value is not None else 0)
+            else:
+                total += tie.weight * (value is None or counts[value] == 0)
+        return total
+
     def failures(self, request: Request) -> set[str]:
         """The codes of everything that keeps the container off this node."""
-        view, need = self.view, request.need
+        broken = (tie for tie in request.ties if not tie.weight and self.breaks(tie, request))
+        ties = {f"constraint:{tie.text()}" for tie in broken}
+        return self.refusals(request) | ties | self.shortages(request)
+
+    def refusals(self, request: Request) -> set[str]:
+        """The codes that do not depend on what runs there."""
+        view = self.view
         codes = {
             f"constraint:{requirement.text()}"
             for requirement in request.constraints
@@ -52,15 +113,20 @@ class PlainNode:
         }
         if view.cordoned:
             codes.add("cordoned")
-        codes |= {f"port:{port}" for port in request.ports if self.ports[port]}
         if not view.available or request.kind in view.silent_kinds:
             codes.add("unavailable")
         if view.why_full:
             codes.add("memory_limit")
-        if request.stateful and 0 < view.stateful_max <= self.stateful_count:
-            codes.add("stateful_max")
         if request.kind not in view.kinds:
             codes.add("kind")
+        return codes
+
+    def shortages(self, request: Request) -> set[str]:
+        """The codes that depend on what runs there."""
+        view, need = self.view, request.need
+        codes = {f"port:{port}" for port in request.ports if self.ports[port]}
+        if request.stateful and 0 < view.stateful_max <= self.stateful_count:
+            codes.add("stateful_max")
         if view.containers_max and self.count >= view.containers_max:
             codes.add("containers_max")
         if lacks(view.capacity.cpu_millis, self.used.cpu_millis, need.cpu_millis, required=True):
@@ -73,7 +139,7 @@ class PlainNode:
             codes.add("processes")
         return codes
 
-    def preference(self, request: Request) -> tuple[int, int, int, str]:
+    def preference(self, request: Request) -> tuple[int, int, int, int, str]:
         """The smaller, the better."""
         capacity, after = self.view.capacity, plus(self.used, request.need)
         share = min(
@@ -81,7 +147,7 @@ class PlainNode:
             1_000_000 * max(capacity.memory_mib - after.memory_mib, 0) // capacity.memory_mib,
         )
         members = self.groups[request.group] if request.group else 0
-        return (members, -share, self.count, self.view.name)
+        return (self.penalty(request), members, -share, self.count, self.view.name)
 
 
 def lacks(capacity: int, used: int, need: int, *, required: bool = False) -> bool:
@@ -106,6 +172,8 @@ def plain_nodes(
 ) -> dict[str, PlainNode]:
     """Nodes by name, with what counts on them."""
     nodes = {view.name: PlainNode(view) for view in views}
+    for node in nodes.values():
+        node.all_nodes = nodes
     for reservation in reservations:
         nodes[reservation.node].reserve(reservation)
     return nodes

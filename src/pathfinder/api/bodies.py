@@ -195,6 +195,29 @@ class HealthBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     start_period_s: int = 0
 
 
+class SpreadBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Evenly over the values of a node label: a must by `max_skew`, else a wish by `weight`."""
+
+    over: str
+    max_skew: Annotated[int, Meta(ge=0, le=99)] = 0
+    weight: Annotated[int, Meta(ge=0, le=100)] = 0
+
+
+class AffinityBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a deployment has a replica, or has none. With a weight a wish, without one a must."""
+
+    deployment: Name
+    over: str = "node"
+    weight: Annotated[int, Meta(ge=0, le=100)] = 0
+
+
+class PreferenceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rather on a node that meets a requirement on its labels."""
+
+    label: str
+    weight: Annotated[int, Meta(ge=0, le=100)] = 1
+
+
 class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a container that its node needs to make it."""
 
@@ -205,6 +228,10 @@ class SpecBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     environment: dict[str, str] | None = None
     command: Annotated[tuple[str, ...], Meta(max_length=128)] = ()
     constraints: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    spread: Annotated[tuple[SpreadBody, ...], Meta(max_length=16)] = ()
+    affinity: Annotated[tuple[AffinityBody, ...], Meta(max_length=16)] = ()
+    anti_affinity: Annotated[tuple[AffinityBody, ...], Meta(max_length=16)] = ()
+    preferences: Annotated[tuple[PreferenceBody, ...], Meta(max_length=16)] = ()
     network: Literal["default", "none"] = "default"
     ports: Annotated[tuple[PortBody | str, ...], Meta(max_length=64)] = ()
     mounts: Annotated[tuple[MountBody, ...], Meta(max_length=64)] = ()

@@ -1,6 +1,8 @@
 """State and scheduler: which containers wait for a node, and nodes as the scheduler sees them."""
 
+from collections.abc import Iterable
 from dataclasses import replace as replace_fields
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -9,12 +11,15 @@ from pathfinder.control.objects import Cluster, Container, Limits, Node
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
+from pathfinder.model.affinity import Affinity
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, Resources
 from pathfinder.model.selectors import requirement
+from pathfinder.scheduler.draft import Placement
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import NodeView
-from pathfinder.scheduler.place import Placement, place
+from pathfinder.scheduler.place import place
+from pathfinder.scheduler.ties import Tie
 from pathfinder.wire.messages import Measurements
 
 NO_LIMITS = Limits()
@@ -24,20 +29,27 @@ CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
 def place_waiting(tx: Transaction, life: Life) -> None:
     """Give nodes to what waits for one, or say why there is none."""
     keys = tx.state.pending if tx.place_all else tx.placing & tx.state.pending
-    waiting = sorted(tx.state.containers(keys), key=lambda c: (c.created_ms, c.revision, c.key))
     tx.placing, tx.place_all = set(), False
-    if not waiting:
-        return
+    while keys and _place(tx, life, keys):
+        keys = set(tx.state.pending_near)  # the one that they wait for may be there now
+
+
+def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
+    """Whether any of them was given a node."""
+    waiting = sorted(tx.state.containers(keys), key=lambda c: (c.created_ms, c.revision, c.key))
     if life.recovering:
         for container in waiting:
             _explain(tx, container, _recovering(tx, life))
-        return
+        return False
+    is_any = False
     requests = [request_of(tx.state, container) for container in waiting]
     for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
         if isinstance(decision, Placement):
             _assign(tx, container, decision)
+            is_any = True
         else:
             _explain(tx, container, decision.explanation.document())
+    return is_any
 
 
 def request_of(state: State, container: Container) -> Request:
@@ -55,10 +67,45 @@ def request_of(state: State, container: Container) -> Request:
         kind=container.spec.kind,
         need=container.spec.resources,
         constraints=tuple(requirement(text, "") for text in constraints),
+        ties=ties_of(container),
+        preferences=tuple(
+            (requirement(wish.label, ""), wish.weight) for wish in container.spec.preferences
+        ),
         group=container.group,
         stateful=container.spec.type == "STATEFUL",
         ports=container.spec.host_ports,
     )
+
+
+def ties_of(container: Container) -> tuple[Tie, ...]:
+    """What a container's spec says of others; a single one has nothing to be spread with."""
+    spec = container.spec
+    ties = [
+        Tie(
+            kind="spread",
+            over=each.over,
+            group=container.group,
+            skew=each.max_skew,
+            weight=each.weight,
+        )
+        for each in spec.spread
+        if container.group
+    ]
+    kinds: tuple[tuple[Literal["near", "far"], tuple[Affinity, ...]], ...] = (
+        ("near", spec.affinity),
+        ("far", spec.anti_affinity),
+    )
+    for kind, wishes in kinds:
+        ties += [
+            Tie(
+                kind=kind,
+                over=each.over,
+                group=f"{container.cluster}/{each.deployment}",
+                weight=each.weight,
+            )
+            for each in wishes
+        ]
+    return tuple(ties)
 
 
 def _assign(tx: Transaction, container: Container, placement: Placement) -> None:

@@ -31,7 +31,8 @@ from pathfinder.control.workloads import finish_or_put, generation
 from pathfinder.model.errors import Conflict
 from pathfinder.model.phases import Phase
 from pathfinder.model.selectors import requirement
-from pathfinder.scheduler.place import Placement, place
+from pathfinder.scheduler.draft import Placement
+from pathfinder.scheduler.place import place
 from pathfinder.wire.messages import Exchange, Holding
 
 FROM: Final = (Phase.BOOTSTRAPPED, Phase.BOOTSTRAP_ERROR)

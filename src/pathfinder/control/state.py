@@ -47,6 +47,7 @@ class State:
         self.containers_of_deployment: dict[str, set[str]] = {}
         self.containers_of_node: dict[str, set[str]] = {}
         self.pending: set[str] = set()
+        self.pending_near: set[str] = set()  # of these, those that may wait for another container
         self.nodes_with_orphans: set[str] = set()
         self.held: set[str] = set()  # deployments that wait for addresses
         self.referrers: dict[str, set[str]] = {}  # deployment -> those that refer to it
@@ -173,6 +174,8 @@ class State:
             )
         if container.may_be_placed:
             self.pending.add(key)
+            if container.spec.affinity:
+                self.pending_near.add(key)
 
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:
@@ -193,6 +196,7 @@ class State:
                 node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
             )
         self.pending.discard(key)
+        self.pending_near.discard(key)
 
 
 def _discard(index: dict[str, set[str]], of: str, key: str) -> None:

@@ -28,7 +28,8 @@ from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound, TooMuch
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import Resources, count
 from pathfinder.model.selectors import requirement
-from pathfinder.scheduler.place import Placement, place
+from pathfinder.scheduler.draft import Placement
+from pathfinder.scheduler.place import place
 
 ADDED_MAX: Final = 10_000
 LOSSES_MAX: Final = 1_000  # selectors and names in one question

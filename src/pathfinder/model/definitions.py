@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pathfinder.model import names, resources, selectors
+from pathfinder.model.affinity import (
+    Affinity,
+    Preference,
+    Spread,
+    affinity_from,
+    preferences_from,
+    spread_from,
+)
 from pathfinder.model.bootstrap import BootstrapStep, steps_from
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.health import Health, health_from
@@ -64,6 +72,10 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    affinity: tuple[Affinity, ...] = ()
+    anti_affinity: tuple[Affinity, ...] = ()
+    preferences: tuple[Preference, ...] = ()
     network: Network = "default"
     bootstrap: tuple[BootstrapStep, ...] = ()
     ports: tuple[Port, ...] = ()
@@ -91,6 +103,9 @@ class ContainerSpec:
             document["command"] = list(self.command)
         if self.constraints:
             document["constraints"] = list(self.constraints)
+        for name in WISHES:
+            if wishes := getattr(self, name):
+                document[name] = [wish.document() for wish in wishes]
         if self.network != "default":
             document["network"] = self.network
         if self.bootstrap:
@@ -125,8 +140,9 @@ def _digest(document: object) -> str:
 
 SPEC_FIELDS: Final = (
     "kind", "type", "image", "resources", "environment", "command", "constraints", "network",
-    "bootstrap", "ports", "mounts", "health",
+    "bootstrap", "ports", "mounts", "health", "spread", "affinity", "anti_affinity", "preferences",
 )  # fmt: skip
+WISHES: Final = ("spread", "affinity", "anti_affinity", "preferences")
 
 
 # Nothing to us; kept as they were given, for clients of API v2.
@@ -182,6 +198,12 @@ def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> Cont
         environment=_environment(document.get("environment"), f"{place}.environment"),
         command=_texts(command, f"{place}.command", most=COMMAND_MAX),
         constraints=_constraints(document.get("constraints", ()), f"{place}.constraints"),
+        spread=spread_from(document.get("spread"), f"{place}.spread"),
+        affinity=affinity_from(document.get("affinity"), f"{place}.affinity", "affinity"),
+        anti_affinity=affinity_from(
+            document.get("anti_affinity"), f"{place}.anti_affinity", "anti_affinity"
+        ),
+        preferences=preferences_from(document.get("preferences"), f"{place}.preferences"),
         network="none"
         if _choice(document.get("network", "default"), ("default", "none"), f"{place}.network")
         == "none"

@@ -1,7 +1,7 @@
 """Which nodes can take a container: the one function behind placing, committing and explaining."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from pathfinder.scheduler.fleet import (
     Numbers,
     numbers,
 )
+from pathfinder.scheduler.ties import Members, Tie, breaks
 
 # Resource, its reason's code, and whether a capacity of 0 means "cannot be used" or "unlimited".
 AMOUNT_CODES: Final = (
@@ -50,7 +51,8 @@ class Request:
 
     group: "cluster/deployment", whose members are spread over nodes, or "". stateful: it counts as
     one of the STATEFUL containers that a cluster may limit. ports: those of its node that it takes,
-    as `8080/tcp`, of which a node has one each.
+    as `8080/tcp`, of which a node has one each. ties: to others, a must or a wish each.
+    preferences: requirements that it would rather see met, and how much.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Request:
     group: str = ""
     stateful: bool = False
     ports: tuple[str, ...] = ()
+    ties: tuple[Tie, ...] = ()
+    preferences: tuple[tuple[Requirement, int], ...] = ()
 
 
 class Failure(NamedTuple):
@@ -83,6 +87,7 @@ class Feasibility:
     amounts: Numbers
     failures: tuple[Failure, ...]
     fits: Mask
+    members: Members = field(repr=False)
 
     def node_count(self) -> int:
         """How many nodes the cluster has."""
@@ -106,12 +111,17 @@ def feasible(fleet: Fleet, request: Request) -> Feasibility:
     """Which nodes can take the container as the fleet is now."""
     columns = fleet.columns(request.cluster)
     taken = {port: columns.port_counts(port) for port in request.ports}
-    return examine(columns, columns.amounts, taken, request)
+    return examine(columns, columns.amounts, taken, request, columns.group_counts)
 
 
-def examine(columns: Columns, amounts: Numbers, taken: Taken, request: Request) -> Feasibility:
-    """The same over given amounts, as in the middle of a round of placements."""
+def examine(
+    columns: Columns, amounts: Numbers, taken: Taken, request: Request, members: Members
+) -> Feasibility:
+    """The same over given amounts and members, as in the middle of a round of placements."""
     failures = refusals(columns, request)
+    if request.ties:
+        open_nodes = candidates(columns, failures)
+        failures.extend(tie_failures(columns, members, request, open_nodes))
     known = columns.traits[KNOWN] != 0
     failures.extend(
         Failure(code, known & nodes)
@@ -123,7 +133,19 @@ def examine(columns: Columns, amounts: Numbers, taken: Taken, request: Request) 
         amounts=amounts,
         failures=tuple(failures),
         fits=candidates(columns, failures),
+        members=members,
     )
+
+
+def tie_failures(
+    columns: Columns, members: Members, request: Request, open_nodes: Mask
+) -> list[Failure]:
+    """The musts among its ties, each as a constraint. open_nodes: without any other refusal."""
+    known = columns.traits[KNOWN] != 0
+    return [
+        Failure(CONSTRAINT_CODE + tie.text(), known & nodes)
+        for tie, nodes in breaks(columns, members, request.ties, request.group, open_nodes)
+    ]
 
 
 def candidates(columns: Columns, failures: list[Failure]) -> Mask:

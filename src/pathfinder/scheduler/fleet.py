@@ -5,7 +5,7 @@ are read: the first of several equally good rows is then the one with the smalle
 the order in which nodes and containers came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from pathfinder.model.selectors import Requirement
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
 T = TypeVar("T")
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
@@ -35,6 +36,7 @@ FULL: Final = 9  # its measured memory is above its cluster's limit
 TRAITS: Final = 10
 AMOUNTS: Final = 6
 ROWS_MIN: Final = 16
+DOMAINS_MAX: Final = 64  # labels whose domains are remembered
 MASKS_MAX: Final = 1024  # remembered answers of one cluster: 10 MiB with 10,000 nodes
 
 
@@ -80,6 +82,33 @@ def resources(amounts: tuple[int, ...]) -> Resources:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """Nodes by one label. ids: of each row, -1 without a value. rows: those with one; of_rows."""
+
+    names: tuple[str, ...]
+    ids: Numbers
+    rows: Index
+    of_rows: Numbers
+    _rows_of: dict[int, Index] = field(default_factory=dict, repr=False)
+
+    def rows_of(self, domain: int) -> Index:
+        """The rows of one domain; looked for once."""
+        rows = self._rows_of.get(domain)
+        if rows is None:
+            rows = self._rows_of[domain] = np.flatnonzero(self.ids == domain)
+        return rows
+
+
+def domains_from(values: Sequence[str | None]) -> Domains:
+    """The domains of rows by their values, in the order of the values."""
+    names = tuple(sorted({value for value in values if value is not None}))
+    numbers_of = {name: number for number, name in enumerate(names)}
+    ids = np.array([numbers_of[v] if v is not None else -1 for v in values], np.int64)
+    rows = np.flatnonzero(ids >= 0)
+    return Domains(names, ids, rows, ids[rows])
+
+
 class Columns:
     """The nodes of one cluster. Read through `Fleet.columns`, which puts them in order first."""
 
@@ -92,6 +121,7 @@ class Columns:
         self._groups: dict[str, dict[str, int]] = {}
         self._ports: dict[str, dict[str, int]] = {}  # as _groups: host port -> node -> containers
         self._masks: dict[str | Requirement, Mask] = {}
+        self._domains: dict[str, Domains] = {}
         self._is_arranged = True
 
     def copy(self) -> "Columns":
@@ -113,7 +143,7 @@ class Columns:
         row = self.row(view.name)
         before = self.views.get(view.name)
         if before is None or _answers(before) != _answers(view):
-            self._masks.clear()
+            self._forget_answers()
         self.views[view.name] = view
         self._traits[:, row] = (
             *numbers(view.capacity), view.containers_max, view.stateful_max, 1,
@@ -193,6 +223,25 @@ class Columns:
             )
         return self._masks[requirement]
 
+    def domains(self, label: str) -> "Domains":
+        """The nodes by their value of a label; `node`: each is its own. Remembered."""
+        if label not in self._domains:
+            if len(self._domains) == DOMAINS_MAX:
+                self._domains.clear()
+            values = [self._value(name, label) for name in self.names]
+            self._domains[label] = domains_from(values)
+        return self._domains[label]
+
+    def _value(self, name: str, label: str) -> str | None:
+        view = self.views.get(name)
+        if view is None:
+            return None
+        return name if label == "node" else view.labels.get(label)
+
+    def _forget_answers(self) -> None:
+        self._masks.clear()
+        self._domains.clear()
+
     def row(self, name: str) -> int:
         """The node's row, made when it has none; valid until the next `arrange`."""
         row = self.rows.get(name)
@@ -201,7 +250,7 @@ class Columns:
         if len(self.names) == self._traits.shape[1]:
             self.arrange()
             self._grow()
-        self._masks.clear()
+        self._forget_answers()
         if self.names and name < self.names[-1]:
             self._is_arranged = False
         self.names.append(name)
@@ -219,7 +268,7 @@ class Columns:
             table[:, len(order) :] = 0
         self.names = names
         self.rows = {name: row for row, name in enumerate(names)}
-        self._masks.clear()
+        self._forget_answers()
         self._is_arranged = True
 
     def _grow(self) -> None:

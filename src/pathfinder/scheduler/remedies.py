@@ -1,15 +1,12 @@
 """What would make a container fit: the smallest changes, each true when it alone is made."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from pathfinder.model.resources import NOTHING, Resources
-from pathfinder.model.selectors import Requirement
 from pathfinder.scheduler.amounts import joined, resources_words
 from pathfinder.scheduler.fit import CONSTRAINT_CODE, PORT_CODE, RESOURCE_OF_CODE, Feasibility
 from pathfinder.scheduler.fleet import (
@@ -23,6 +20,7 @@ from pathfinder.scheduler.fleet import (
     numbers,
     resources,
 )
+from pathfinder.scheduler.newcomers import labels_for_ties, labels_meeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +122,14 @@ def remedies(feasibility: Feasibility) -> tuple[Remedy, ...]:
     found = hurdles.single_changes() or hurdles.combination()
     request = feasibility.request
     labels = labels_meeting(request.constraints)
-    if labels is not None:
-        constraints = tuple(r.text() for r in dict.fromkeys(request.constraints))
-        found.append(Remedy("", (AddNode(request.kind, request.need, constraints, labels),)))
+    tied = labels_for_ties(feasibility, labels) if labels is not None else None
+    if labels is not None and tied is not None:
+        constraints = [r.text() for r in dict.fromkeys(request.constraints)]
+        for label, value in tied.items():
+            is_known = value in feasibility.columns.domains(label).names
+            constraints.append(f"{label} = {value}" if is_known else f"{label} is a new one")
+        new = AddNode(request.kind, request.need, tuple(constraints), {**labels, **tied})
+        found.append(Remedy("", (new,)))
     return tuple(found)
 
 
@@ -183,6 +186,10 @@ class _Hurdles:
             self._short |= self._failed[code]
         self._missing = deficits(feasibility)
         self._freeable = self._short & self._can_free()
+        if any(tie.kind == "near" and not tie.weight for tie in feasibility.request.ties):
+            # Whoever went might be the one that it has to be near.
+            for code in self._failed.keys() & {code for code, _, _ in COUNT_CODES}:
+                self._freeable &= ~self._failed[code]
         self._askable = self._short & self._can_ask_less()
         known = feasibility.columns.traits[KNOWN] != 0
         self._possible: Mask = (
@@ -328,37 +335,3 @@ def first(nodes: Mask) -> int:
 def smallest(nodes: Mask, values: Numbers) -> int:
     """The first of the rows that are set with the smallest value, or -1."""
     return int(np.where(nodes, values, HARDEST).argmin()) if nodes.any() else -1
-
-
-def labels_meeting(requirements: Sequence[Requirement]) -> dict[str, str] | None:
-    """Labels that meet them all; None when there are none, or none were found."""
-    labels: dict[str, str] = {}
-    by_key: dict[str, list[Requirement]] = {}
-    for requirement in requirements:
-        by_key.setdefault(requirement.key, []).append(requirement)
-    for key, demands in sorted(by_key.items()):
-        if all(demand.holds({}) for demand in demands):
-            continue
-        for value in _values_worth_trying(demands):
-            if all(demand.holds({key: value}) for demand in demands):
-                labels[key] = value
-                break
-        else:
-            return None
-    return labels
-
-
-def _values_worth_trying(demands: Sequence[Requirement]) -> list[str]:
-    named = sorted({value for demand in demands for value in demand.values})
-    excluded = len(named)
-    invented = [f"any-{number}" for number in range(excluded + 1)]
-    bounds = sorted({float(d.values[0]) for d in demands if d.operator in ("<", ">")})
-    parts = excluded + 2
-    between = [
-        low + (high - low) * part / parts
-        for low, high in pairwise(bounds)
-        for part in range(1, parts)
-    ]
-    steps = [bound + step for bound in bounds for step in range(-excluded - 1, excluded + 2)]
-    tried = [number for number in (*between, *steps) if math.isfinite(number)]
-    return [*named, *invented, *(f"{number:.12g}" for number in tried)]

@@ -15,7 +15,8 @@ from pathfinder.model.phases import Phase
 from pathfinder.runtimes.port import Instance, NotThere
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
-from pathfinder.scheduler.place import Placement, place
+from pathfinder.scheduler.draft import Placement
+from pathfinder.scheduler.place import place
 
 
 class Broken(AssertionError):

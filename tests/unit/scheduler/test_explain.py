@@ -5,11 +5,12 @@ import json
 import pytest
 
 from pathfinder.model.resources import Resources
+from pathfinder.scheduler.draft import Placement, Unplaced
 from pathfinder.scheduler.explain import Explanation, NearNode, Reason, explain
 from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.fleet import Fleet
-from pathfinder.scheduler.place import Placement, Unplaced, place
-from pathfinder.scheduler.remedies import labels_meeting
+from pathfinder.scheduler.newcomers import labels_meeting
+from pathfinder.scheduler.place import place
 from tests.unit.scheduler.builders import fleet, node, request
 
 ADD = ": start pathfinder-agent there with a join token of this cluster"

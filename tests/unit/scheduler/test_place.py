@@ -1,8 +1,9 @@
 """Placing: who goes where, in which order nodes are preferred, and the sentence that says so."""
 
 from pathfinder.model.resources import Resources
+from pathfinder.scheduler.draft import Placement, Unplaced
 from pathfinder.scheduler.fleet import Fleet
-from pathfinder.scheduler.place import CLASSES_MAX, Placement, Unplaced, place
+from pathfinder.scheduler.place import CLASSES_MAX, place
 from tests.unit.scheduler.builders import fleet, node, request
 
 

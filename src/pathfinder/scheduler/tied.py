@@ -1,0 +1,216 @@
+"""Choosing nodes for containers with ties to others, or with preferences.
+
+One more member changes what a whole domain is worth, so that a heap of the best nodes does not
+do. Instead every node has its penalty (of the wishes that are not met) and its key (how good it is
+else) in columns; one placement brings the rows of the domains concerned up to date, and the best
+row is the smallest of the column. Only when a must changes everywhere (the domain with the fewest
+members has one more; the first replica is there) are all rows worked out again: at most once for
+as many placements as there are domains.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced, preference
+from pathfinder.scheduler.explain import explain
+from pathfinder.scheduler.fit import Request, candidates, examine, needs, refusals, room
+from pathfinder.scheduler.fleet import CPU, MEMORY, Domains, Index, Mask, Numbers
+from pathfinder.scheduler.ties import (
+    Tie,
+    broken_by,
+    counted,
+    eligible,
+    fewest,
+    on_rows,
+    penalty,
+)
+
+PENALTY_BITS: Final = 50
+PENALTY_MAX: Final = 8_190  # above it all are equally bad; with the key below in 63 bits
+
+
+class _State:
+    """One tie in the middle of a round."""
+
+    def __init__(self, draft: Draft, tie: Tie, request: Request, open_nodes: Mask) -> None:
+        self.tie = tie
+        self.domains: Domains = draft.columns.domains(tie.over)
+        self.is_own = tie.group == request.group
+        self.counts = counted(self.domains, draft.group_counts(tie.group))
+        self.among = eligible(self.domains, open_nodes)
+        self.least = fewest(self.counts, self.among)
+        self.is_single = len(self.domains.names) == len(self.domains.rows)  # one node in each
+
+    def broken(self) -> Numbers:
+        """1 where one more would break the must."""
+        broken = broken_by(self.tie, self.counts, self.least, is_own=self.is_own)
+        rows: Numbers = on_rows(self.domains, broken, unlabelled=self.tie.kind != "far").astype(
+            np.int64
+        )
+        return rows
+
+    def penalties(self) -> Numbers:
+        """How little the wish is met on each node."""
+        by_domain, unlabelled = penalty(self.tie, self.counts, self.least)
+        rows: Numbers = np.full(len(self.domains.ids), unlabelled, np.int64)
+        rows[self.domains.rows] = by_domain[self.domains.of_rows]
+        return rows
+
+
+class TiedChooser:
+    """What is computed once for all equal requests of a round that have ties or preferences."""
+
+    def __init__(self, draft: Draft, request: Request) -> None:
+        self._draft = draft
+        self._request = request
+        self._need = needs(request)
+        self._needed: Numbers = np.array([[self._need[CPU]], [self._need[MEMORY]]], np.int64)
+        self._open = candidates(draft.columns, refusals(draft.columns, request))
+        self._ties = tuple(dict.fromkeys(request.ties))
+        self._deployment = request.group.rpartition("/")[2]
+        self._unplaced: Unplaced | None = None
+        self._begin()
+
+    def choose(self, request: Request, count: int) -> Placement | Unplaced:
+        """The best node now, reserved in the draft."""
+        if self._seen != len(self._draft.placed_rows):
+            self._unplaced = None
+            self._begin()
+        row = int(self._scores.argmin()) if len(self._scores) else -1
+        if row < 0 or self._scores[row] == NOWHERE:
+            return self._explained()
+        name = self._draft.columns.names[row]
+        spot = self._spots.get(row) or self._spot(row)
+        placement = Placement(f"{request.cluster}/{name}", self._why(spot, row))
+        self._draft.reserve(row, self._need, request.group, request.ports)
+        self._seen += 1
+        self._take(row, spot)
+        return placement
+
+    def _begin(self) -> None:
+        """Work out every row."""
+        draft, request = self._draft, self._request
+        traits, amounts, taken = draft.traits, draft.amounts, draft.taken(request.ports)
+        self._seen = len(draft.placed_rows)
+        self._spots: dict[int, Spot] = {}
+        self._room: Numbers = np.where(self._open, room(traits, amounts, self._need, taken), 0)
+        members = draft.group_counts(request.group)
+        self._keys = preference(traits, amounts, self._needed, members)
+        self._states = [_State(draft, tie, request, self._open) for tie in self._ties]
+        self._penalties: Numbers = np.zeros(len(self._keys), np.int64)
+        for requirement, weight in request.preferences:
+            self._penalties += weight * ~draft.columns.meets(requirement)
+        self._blocks: Numbers = (self._room < 1).astype(np.int64)
+        for state in self._states:
+            if state.tie.weight:
+                self._penalties += state.penalties()
+            else:
+                self._blocks += state.broken()
+        self._scores: Numbers = self._scored(slice(None))
+
+    def _scored(self, rows: slice | Index) -> Numbers:
+        worth = (np.minimum(self._penalties[rows], PENALTY_MAX) << PENALTY_BITS) + self._keys[rows]
+        found: Numbers = np.where(self._blocks[rows] > 0, NOWHERE, worth)
+        return found
+
+    def _score(self, row: int) -> int:
+        """The same of one row, in plain numbers."""
+        if self._blocks[row]:
+            return int(NOWHERE)
+        return (min(int(self._penalties[row]), PENALTY_MAX) << PENALTY_BITS) + int(self._keys[row])
+
+    def _take(self, row: int, spot: Spot) -> None:
+        """One more on a node: what that means for it, and for its domains."""
+        spot.take()
+        self._keys[row] = spot.key()
+        self._room[row] -= 1
+        self._blocks[row] += self._room[row] == 0
+        is_stale = False
+        for state in self._states:
+            if state.is_own and (domain := int(state.domains.ids[row])) >= 0:
+                is_stale = self._count(state, domain, row) or is_stale
+        if is_stale:
+            self._begin()
+        else:
+            self._scores[row] = self._score(row)
+
+    def _count(self, state: _State, domain: int, row: int) -> bool:
+        """One more in a domain; whether that changes what holds of other domains."""
+        tie, before = state.tie, int(state.counts[domain])
+        state.counts[domain] += 1
+        if tie.weight:
+            change = -tie.weight * (before == 0) if tie.kind == "near" else tie.weight
+            self._penalize(state, domain, row, change)
+            return False  # that others are a little better by comparison is in the numbers
+        if tie.kind == "near":
+            return before == 0 and int(state.counts.sum()) == 1
+        if tie.kind == "far":
+            is_broken_now = before == 0
+        else:
+            if before == state.least and fewest(state.counts, state.among) != state.least:
+                return True
+            is_broken_now = before + 2 - state.least > tie.skew >= before + 1 - state.least
+        if is_broken_now:
+            rows = row if state.is_single else state.domains.rows_of(domain)
+            self._blocks[rows] += 1
+            self._scores[rows] = NOWHERE
+        return False
+
+    def _penalize(self, state: _State, domain: int, row: int, change: int) -> None:
+        """Make a domain worse; its node with the new member is scored afterwards anyway."""
+        if state.is_single:
+            self._penalties[row] += change
+        elif change:
+            rows = state.domains.rows_of(domain)
+            self._penalties[rows] += change
+            self._scores[rows] = self._scored(rows)
+
+    def _spot(self, row: int) -> Spot:
+        made = self._spots[row] = Spot(
+            self._draft,
+            row,
+            need=self._need,
+            members=int(self._draft.group_counts(self._request.group)[row])
+            if self._request.group
+            else 0,
+            is_grouped=bool(self._request.group),
+            room=int(self._room[row]),
+        )
+        return made
+
+    def _explained(self) -> Unplaced:
+        if self._unplaced is None:
+            draft, request = self._draft, self._request
+            taken = draft.taken(request.ports)
+            members = draft.group_counts
+            self._unplaced = Unplaced(
+                explain(examine(draft.columns, draft.amounts, taken, request, members))
+            )
+        return self._unplaced
+
+    def _why(self, spot: Spot, row: int) -> str:
+        percent, word, members = spot.why()
+        reasons = [self._tie_reason(state, row) for state in self._states]
+        unmet = [
+            requirement.text()
+            for requirement, _ in self._request.preferences
+            if not self._draft.columns.meets(requirement)[row]
+        ]
+        if unmet:
+            reasons.append(f"without {', '.join(unmet)}, which it would rather have")
+        elif self._request.preferences:
+            reasons.append("as it prefers")
+        if self._request.group:
+            reasons.append(f"replicas of {self._deployment} here: {members}")
+        reasons.append(f"{percent} % of {word} free")
+        return ", ".join(reasons)
+
+    @staticmethod
+    def _tie_reason(state: _State, row: int) -> str:
+        tie, domain = state.tie, int(state.domains.ids[row])
+        deployment = tie.group.rpartition("/")[2]
+        if domain < 0:
+            return f"has no {tie.over}"
+        count = int(state.counts[domain])
+        return f"{tie.over} {state.domains.names[domain]} has {count} of {deployment}"
