@@ -50,6 +50,7 @@ def test_parked_exchange_is_answered_when_there_is_news(server: RunningServer) -
     assert [each.slot for each in reply.assignments] == ["news"]
 
 
+@pytest.mark.slow
 def test_newer_exchange_answers_the_older_at_once(server: RunningServer) -> None:
     node = server.node()
     node.join()
@@ -79,6 +80,7 @@ def test_newer_exchange_answers_the_older_at_once(server: RunningServer) -> None
     assert [name for name, _ in answered] == ["older", "newer"]
 
 
+@pytest.mark.slow
 def test_exchange_without_news_is_answered_at_the_heartbeat(server: RunningServer) -> None:
     node = server.node()
     node.join()
@@ -91,6 +93,7 @@ def test_exchange_without_news_is_answered_at_the_heartbeat(server: RunningServe
     assert took_ms >= HEARTBEAT_MS * 0.9
 
 
+@pytest.mark.slow
 def test_parked_exchange_is_answered_when_the_server_stops() -> None:
     with running_server(MemoryStore()) as server, ThreadPoolExecutor(1) as pool:
         node = server.node()
@@ -182,6 +185,7 @@ def test_exchange_that_is_too_large_is_refused(server: RunningServer) -> None:
     assert (answer.status, answer.code) == (413, "too_much")
 
 
+@pytest.mark.slow
 def test_deleted_container_is_released_and_then_gone(server: RunningServer) -> None:
     api, node = server.api(), server.node()
     node.join()

@@ -174,6 +174,7 @@ def test_any_graph_comes_to_rest_with_final_addresses(
             assert actions["rebootstrapping"] <= generations + news
 
 
+@pytest.mark.slow
 @given(wishes(), st.sampled_from(NAMES), st.integers(1, 5), st.integers(0, 1 << 30).map(Random))
 def test_any_graph_follows_a_scale_and_a_changed_definition(
     wanted: tuple[Wish, ...], changed: str, replicas: int, luck: Random
