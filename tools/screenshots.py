@@ -47,6 +47,13 @@ def _confirm(page: Page) -> None:
     page.get_by_role("dialog").get_by_label("Plan").wait_for()
 
 
+def _relocate(page: Page) -> None:
+    page.get_by_role("button", name="Relocate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Node").select_option(index=1)
+    dialog.get_by_label("Plan").get_by_text("with its data").wait_for()
+
+
 # Name, address, what is to be there, what is done before the picture is taken. Last come those with
 # lines that grow with time.
 PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
@@ -62,6 +69,8 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("container-pending", f"{CLUSTER}/containers/analytics", "What would help", _nothing),
     ("container-failed", f"{CLUSTER}/containers/mail", "image", _nothing),
     ("container-reschedule", f"{CLUSTER}/containers/api-01", "10.20.", _confirm),
+    ("container-relocate", f"{CLUSTER}/containers/web-02", "10.20.", _relocate),
+    ("container-relocating", f"{CLUSTER}/containers/api-02", "Moves to", _nothing),
     ("events", f"{CLUSTER}/events", "scheduled", _nothing),
     ("account", "/ui/account", "Another password", _nothing),
     ("users", "/ui/users", "anna", _nothing),
@@ -91,6 +100,9 @@ def take(names: list[str]) -> int:
             body = {"name": person, "password": PASSWORD, "role": role}
             api.call("POST", "/api/v3/users", body)
         api.call("PATCH", "/api/v3/users/ben", {"disabled": True})
+        # The played nodes copy nothing: it stays on its way.
+        moving = api.call("POST", "/api/v3/clusters/default/containers/api-02/relocate", {})
+        assert moving.status == 200, moving.body
         nodes[-1].stop()
         wait_until_listed(
             api,

@@ -61,7 +61,13 @@ def nodes_of(api: Api) -> list[PlayedNode]:
             api=api,
             name=f"rack-{number:02}",
             number=number,
-            facts={**FACTS, "cpu_millis": 16_000 if number < 3 else 8_000, "memory_mib": 32_768},
+            facts={
+                **FACTS,
+                "cpu_millis": 16_000 if number < 3 else 8_000,
+                "memory_mib": 32_768,
+                "copies_at": f"10.20.0.{number}:8443",
+                "takes_copies": True,
+            },
             log=LOG,
         )
         for number in range(1, len(racks) + 1)
