@@ -369,12 +369,28 @@ def test_describe_shows_fields_explanation_and_history(api: StubApi, call: Call)
 
 
 def test_explain_of_a_placed_container_says_what_placed_it(api: StubApi, call: Call) -> None:
-    api.put_container("web")
-    api.put(f"{CONTAINERS}/web/explanation", name="web", explanation=None, why="")
-    api.emit("container", "web", "scheduled", why="most free memory")
+    choices = [
+        {"node": "n2", "why": "60 % of memory free", "is_here": False},
+        {"node": "n1", "why": "40 % of memory free", "is_here": True},
+    ]
+    api.put(
+        f"{CONTAINERS}/web/explanation",
+        name="web",
+        phase="BOOTSTRAPPED",
+        node="n1",
+        explanation=None,
+        why="",
+        hint="",
+        placed="most free memory",
+        choices=choices,
+    )
 
     assert call("explain", "web").out == (
-        "container/web is BOOTSTRAPPED on n1\nbecause: most free memory\n"
+        "container/web is BOOTSTRAPPED on n1\n"
+        "placed there because: most free memory\n"
+        "as things are now, the best nodes for it are:\n"
+        "    n2   60 % of memory free\n"
+        "  * n1   40 % of memory free\n"
     )
 
 

@@ -10,8 +10,8 @@ from pathfinder.api import bodies
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import answer, encoded
 from pathfinder.api.asking import SECRET_BODY, AnyRequest, FromAsking, FromChanging
-from pathfinder.control import commands, queries, views, whatif
-from pathfinder.control.queries import Explanation
+from pathfinder.control import commands, explaining, queries, views, whatif
+from pathfinder.control.explaining import Explanation
 from pathfinder.control.views import Plan
 from pathfinder.model.errors import Malformed
 
@@ -297,9 +297,9 @@ async def cancel_relocation(
 async def explain_container(
     cluster: given.ClusterName, name: given.ThingName, asking: FromAsking
 ) -> Response[Explanation]:
-    """Why a container is where it is, or nowhere."""
+    """Why a container is where it is, nowhere, or gone; and where it would be best now."""
     return encoded(
-        await asking.look(lambda c, _: queries.explanation(c, cluster, name), cluster=cluster)
+        await asking.look(lambda c, _: explaining.explanation(c, cluster, name), cluster=cluster)
     )
 
 

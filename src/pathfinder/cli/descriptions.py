@@ -45,16 +45,23 @@ def description(
     return lines
 
 
-def explanation_lines(
-    item: Item, explanation: Mapping[str, Any], placed_because: str = ""
-) -> list[str]:
+def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
     """Why a container is where it is, or nowhere, and what would help."""
     told = explanation.get("explanation") or explanation
     where = f"on {item['node']}" if item.get("node") else "on no node"
     lines = [f"{CONTAINER.name}/{item['name']} is {toned(item['phase'])} {where}"]
-    text = told.get("text") or explanation.get("why") or item.get("why") or placed_because
+    text = told.get("text") or explanation.get("why") or item.get("why")
     if text:
         lines.append(f"because: {safe(str(text))}")
+    if explanation.get("placed"):
+        lines.append(f"placed there because: {safe(str(explanation['placed']))}")
+    if choices := explanation.get("choices"):
+        lines.append("as things are now, the best nodes for it are:")
+        rows = [
+            [f"{'*' if each['is_here'] else ' '} {each['node']}", safe(each["why"])]
+            for each in choices
+        ]
+        lines += aligned(rows, indent="  ")
     rows = [[f"{reason['count']}x", safe(reason["text"])] for reason in told.get("reasons") or ()]
     if rows:
         lines += [f"nodes that do not fit (of {told.get('nodes_total', '?')}):"]

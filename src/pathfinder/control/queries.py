@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -117,20 +117,6 @@ class EventPage(Page, frozen=True, kw_only=True, gc=False):
     """Events, newest last. `next`: the revision to pass as `since`."""
 
     items: tuple[EventView, ...]
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Why a container is where it is, or nowhere."""
-
-    cluster: str
-    name: str
-    phase: str
-    ready: bool
-    node: str
-    why: str
-    hint: str
-    explanation: dict[str, Any] | None
-    revision: int
 
 
 class Twin(NamedTuple):
@@ -358,22 +344,6 @@ def password_hash_of_user(controller: Controller, name: str) -> str:
     """The hash of a user's password; "" when nobody of this name may sign in."""
     found = controller.state.get(User, name)
     return found.password_hash if found and not found.disabled else ""
-
-
-def explanation(controller: Controller, cluster: str, name: str) -> Explanation:
-    """Why a container is where it is, or nowhere; NotFound."""
-    view = one_container(controller, cluster, name)
-    return Explanation(
-        cluster=view.cluster,
-        name=view.name,
-        phase=view.phase,
-        ready=view.ready,
-        node=view.node,
-        why=view.why,
-        hint=view.hint,
-        explanation=view.explanation,
-        revision=view.revision,
-    )
 
 
 def place_of(controller: Controller, cluster: str, name: str) -> str:

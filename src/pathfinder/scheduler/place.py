@@ -78,6 +78,12 @@ def place(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplace
     return outcomes
 
 
+def best(fleet: Fleet, request: Request, count: int) -> list[tuple[str, str]]:
+    """The names of the `count` best nodes for one container, and what speaks for each."""
+    draft = Draft(fleet.columns(request.cluster), placements_max=1)
+    return TiedChooser(draft, request).best(count)
+
+
 class _Round:
     """One cluster's placements, one after another."""
 

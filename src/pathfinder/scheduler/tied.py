@@ -88,6 +88,16 @@ class TiedChooser:
         self._take(row, spot)
         return placement
 
+    def best(self, count: int) -> list[tuple[str, str]]:
+        """The names of the best nodes now, the best first, and what speaks for each."""
+        rows = np.argsort(self._scores, kind="stable")[:count].tolist()
+        names = self._draft.columns.names
+        return [
+            (names[row], self._why(self._spot(row), row))
+            for row in rows
+            if self._scores[row] != NOWHERE
+        ]
+
     def _begin(self) -> None:
         """Work out every row."""
         draft, request = self._draft, self._request
