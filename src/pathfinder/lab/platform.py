@@ -65,6 +65,7 @@ class Server:
 
     def start(self) -> None:
         """Initialise and start it, unless it runs, and wait until it answers."""
+        log = self.layout.directory / "server.log"
         if self.pid() is None:
             self._initialise()
             self._require_free_port()
@@ -74,16 +75,20 @@ class Server:
                 *("--tls-cert", str(self.certificate)),
                 *("--tls-key", str(self.data / "tls/server.key")),
             ]
-            with (self.layout.directory / "server.log").open("ab") as log:
+            with log.open("ab") as output:
                 started = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
                 )
             (self.layout.directory / "server.pid").write_text(str(started.pid))
         wait_for(
             self._answers,
             "the server answers",
-            self.layout.directory / "server.log",
-            lives=self.pid,
+            log,
+            ended=lambda: "" if self.pid() else _last_words(log),
         )
 
     def stop(self, *, by_force: bool = False) -> None:
@@ -155,14 +160,13 @@ def wait_until_ready(server: Server, nodes: list[NodeLayout], *, since: float) -
         since_ms = (time.monotonic() - since) * 1000
         return [node.name for node in nodes if not _is_heard(heard.get(node.name), since_ms)]
 
+    def ended() -> str:
+        dead = [node for node in map(Node, nodes) if node.pid("agent") is None]
+        return _last_words(dead[0].log("agent")) if dead else ""
+
     names = ", ".join(node.name for node in nodes)
-    log = nodes[0].directory / "log/agent.log"
-    wait_for(
-        lambda: not unready(),
-        f"the server has heard {names}",
-        log,
-        lives=lambda: all(Node(node).pid("agent") for node in nodes),
-    )
+    log = Node(nodes[0]).log("agent")
+    wait_for(lambda: not unready(), f"the server has heard {names}", log, ended=ended)
 
 
 def _is_heard(node: dict[str, Any] | None, since_ms: float) -> bool:
@@ -171,14 +175,14 @@ def _is_heard(node: dict[str, Any] | None, since_ms: float) -> bool:
     return node["heard_ms_ago"] is not None and node["heard_ms_ago"] < since_ms
 
 
-def wait_for(
-    look: Callable[[], Any], promise: str, log: Path, *, lives: Callable[[], object]
-) -> None:
-    """Until it is so; Trouble with the last error when it never is, or its program has ended."""
+def wait_for(look: Callable[[], Any], promise: str, log: Path, *, ended: Callable[[], str]) -> None:
+    """Until it is so; Trouble with the last error when it never is.
+
+    ended: the last words of a program that it depends on and that has ended; "" while it runs.
+    """
     deadline, said = time.monotonic() + WAIT_S_MAX, ""
     while time.monotonic() < deadline:
-        if not lives():
-            last = programs.tail(log.read_text(errors="replace"))
+        if last := ended():
             raise Trouble(f"not yet: {promise}, and its program has ended:\n{last}")
         try:
             if look():
@@ -187,6 +191,10 @@ def wait_for(
             said = f": {error}"
         time.sleep(LOOK_S)
     raise Trouble(f"{WAIT_S_MAX:.0f} s and not yet: {promise}{said}", hint=f"see {log}")
+
+
+def _last_words(log: Path) -> str:
+    return f"{log}:\n{programs.tail(log.read_text(errors='replace'))}"
 
 
 def context_name(layout: Layout) -> str:
