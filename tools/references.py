@@ -122,7 +122,7 @@ def errors_page() -> str:
         for kind in (*ERRORS, *api_failures())
     )
     runtime = [(f"`{kind.code}`", *_told(kind.code, kind)) for kind in runtime_failures()]
-    looping = "Its program ended three times in a row, each within 10 s of its start."
+    looping = "Its program ended three times in a row, each within five minutes of its start."
     runtime.append((f"`{CRASH_LOOP}`", looping, NEXT_STEP[CRASH_LOOP]))
     client = (
         (f"`{kind.code}`", _yes(kind.retry), *_told(kind.code, kind)) for kind in client_failures()

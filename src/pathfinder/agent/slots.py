@@ -31,8 +31,10 @@ from pathfinder.wire.messages import Assignment, Holding, RelocationPart
 
 BACK_OFF_MS_MIN: Final = 500
 BACK_OFF_MS_MAX: Final = 60_000
-STABLE_MS: Final = 10_000  # what has run this long is forgiven its earlier deaths
-CRASH_LOOP_DEATHS: Final = 3  # so many in a row, each before it was stable, are a crash loop
+FORGIVEN_MS: Final = 300_000  # what has run this long is forgiven its earlier deaths
+CRASH_LOOP_DEATHS: Final = 3  # so many in a row are a crash loop ...
+STEADY_MS: Final = 10_000  # ... until it has run this long, and longer with each death more
+STEADY_MS_MAX: Final = 60_000
 LOOK_MS_MIN: Final = 50
 LOOK_MS_MAX: Final = 30_000
 
@@ -92,7 +94,8 @@ class Slot:
     has_stop_failed: bool = False
     runs_since_ms: int | None = None
     has_died: bool = False
-    death_count: int = 0  # in a row: since it was stable last
+    death_count: int = 0  # in a row: since it was forgiven the last ones
+    is_looping: bool = False  # it has died too often, and has not run for long enough since
     restart_count: int = 0
     ended: str = ""  # how its program ended last
     reported: int = 0
@@ -157,8 +160,8 @@ class Slot:
 
     @property
     def is_crash_looping(self) -> bool:
-        """Whether it dies again and again, and has not been stable since."""
-        return self.death_count >= CRASH_LOOP_DEATHS and self.is_matched
+        """Whether what is wanted dies again and again."""
+        return self.is_looping and self.is_matched
 
     @property
     def may_be_there(self) -> bool:
@@ -285,10 +288,13 @@ def wake_ms(slot: Slot, now_ms: int) -> int | None:
 
 
 def stable_ms(slot: Slot) -> int | None:
-    """When its earlier deaths are forgiven if it runs until then; None: nothing is to forgive."""
+    """When it is no crash loop any more, or all is forgiven, if it runs until then; None: never."""
     if slot.runs_since_ms is None or not slot.death_count:
         return None
-    return slot.runs_since_ms + STABLE_MS
+    if slot.is_looping:
+        more = slot.death_count - CRASH_LOOP_DEATHS + 1
+        return slot.runs_since_ms + min(STEADY_MS_MAX, STEADY_MS * more)
+    return slot.runs_since_ms + FORGIVEN_MS
 
 
 def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) -> None:
@@ -317,11 +323,12 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
     if ran_since_ms is not None and slot.wanted is not None and not is_meant:
         slot.has_died = True
         slot.ended = instance.ended if instance is not None else ""
-        if now_ms - ran_since_ms >= STABLE_MS:
+        if now_ms - ran_since_ms >= FORGIVEN_MS:
             stabilise(slot)
         elif slot.death_count:
             back_off(slot, now_ms)
         slot.death_count += 1
+        slot.is_looping = slot.death_count >= CRASH_LOOP_DEATHS
 
 
 def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
@@ -424,20 +431,25 @@ def spread(name: str, attempt: int, pause_ms: int) -> int:
 def stabilise(slot: Slot) -> None:
     """It has run for long enough: it is started at once when it dies, and is no crash loop."""
     slot.attempt_count = slot.death_count = 0
+    slot.is_looping = False
 
 
 def has_stabilised(slot: Slot, now_ms: int) -> bool:
-    """Whether it has run for long enough by now, and what was to forgive is forgiven."""
+    """Whether it has run for long enough by now to be no crash loop, or to be forgiven all."""
     until_ms = stable_ms(slot)
     if until_ms is None or until_ms > now_ms:
         return False
-    stabilise(slot)
+    if slot.is_looping:
+        slot.is_looping = False
+    else:
+        stabilise(slot)
     return True
 
 
 def forgive(slot: Slot) -> None:
     """What is wanted has changed: earlier failures say nothing about it."""
     slot.death_count = slot.restart_count = 0
+    slot.is_looping = False
     slot.failure, slot.attempt_count, slot.retry_ms = None, 0, 0
     slot.ended = ""
     slot.has_stop_failed = slot.has_died = False

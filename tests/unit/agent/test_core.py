@@ -364,6 +364,42 @@ def test_crash_loop_is_said_until_it_has_run_for_a_while() -> None:
     assert (after.phase, after.error_code, after.restarts) == ("running", "", 3)
 
 
+def runs_for(node: Node, ms: int) -> None:
+    """It runs, and each look finds it running."""
+    for _ in range(ms // 1_000):
+        for look in [e for e in node.later(1_000) if isinstance(e, Inspect)]:
+            node.finish(look, Inspected(instance=instance("web-01")))
+
+
+def test_what_ends_again_and_again_is_a_crash_loop_also_when_it_runs_a_while_in_between() -> None:
+    node = Node(instance("web-01"))
+    node.want(wish("web-01"))
+    told = []
+    for _ in range(4):
+        runs_for(node, 40_000)
+        dies(node)
+        starts_again(node)
+        told.append(node.holding()[0].error_code)
+    runs_for(node, 15_000)
+    too_short = node.holding()[0].error_code
+    runs_for(node, 10_000)
+
+    assert told == ["", "", "crash_loop", "crash_loop"]
+    assert too_short == "crash_loop", "each death more asks for a longer run"
+    assert node.holding()[0].error_code == ""
+
+
+def test_deaths_are_forgiven_after_five_minutes() -> None:
+    node = Node(instance("web-01"))
+    node.want(wish("web-01"))
+    for _ in range(4):
+        runs_for(node, 310_000)
+        dies(node)
+
+        assert starts_again(node) == 0
+        assert node.holding()[0].error_code == ""
+
+
 def test_crash_loop_in_its_pause_has_failed() -> None:
     node, _ = looping()
     dies(node)
