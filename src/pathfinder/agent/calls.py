@@ -20,7 +20,6 @@ from pathfinder.agent.effects import (
     Start,
     Stop,
     Take,
-    Withdraw,
     failed,
 )
 from pathfinder.agent.slots import Slot, Step
@@ -111,16 +110,6 @@ def call_for(
             generation=generation,
             number=slot.wanted.copy_number,
             address=copies_at,
-            why=step.why,
-        )
-    if step.verb == "withdraw":
-        assert slot.offer is not None, slot
-        return Withdraw(
-            id=effect_id,
-            slot=slot.name,
-            generation=generation,
-            number=slot.offered,
-            offer=slot.offer,
             why=step.why,
         )
     return Stop(

@@ -45,7 +45,6 @@ from pathfinder.agent.effects import (
     Start,
     Take,
     Tried,
-    Withdraw,
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
@@ -114,6 +113,7 @@ class AgentCore:
         for name in self._reporting.heard(taken.sequence):
             self._touch(self._slots[name])
         if conversation.directed and not was_directed:
+            relocating.doubt(self._slots.values())
             self._touch_all()
         if taken.unclear:
             self._reporting.urge(now_ms)
@@ -368,13 +368,14 @@ class AgentCore:
             slots.schedule_look(slot, now_ms, self._settled_ms())
 
     def _on_failed(self, now_ms: int, slot: Slot, call: Call, failure: Failed) -> None:
+        if isinstance(call, (HandOver, Take)):
+            relocating.failed(slot, call, failure)
         if failure.code == "runtime_down":
             # It may have happened or not; the listing that follows, or a look, will tell.
             slot.certain = False
             self.on_runtime_down(now_ms, failure.message, self._daemons.of(slot.name).name)
             return
-        if isinstance(call, (HandOver, Withdraw, Take)):
-            relocating.failed(slot, call, failure)
+        if isinstance(call, (HandOver, Take)):
             return
         if isinstance(call, Restore):
             restoring.failed(slot)
@@ -478,8 +479,7 @@ class AgentCore:
 
     def _wake(self, timer: tuple[int, str]) -> None:
         due_ms, name = timer
-        slot = self._slots.get(name)
-        if slot is not None:
+        if (slot := self._slots.get(name)) is not None:
             self._ready[name] = None
             if slot.timer_ms == due_ms:
                 slot.timer_ms = None

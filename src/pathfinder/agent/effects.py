@@ -115,18 +115,6 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withdraw:
-    """Take back the offer of copy `number`."""
-
-    id: int
-    slot: str
-    generation: int
-    number: int
-    offer: Offer
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
     """Take copy `number` of what another node offers, or bring the copy up to date; up to hours."""
 
@@ -172,7 +160,7 @@ class Relabel:
     why: str
 
 
-Moving = HandOver | Withdraw | Take | Complete
+Moving = HandOver | Take | Complete
 OnSnapshot = Restore | Relabel
 Call = Create | Start | Stop | Remove | Inspect | ListAll | Moving | OnSnapshot
 Effect = Call | OpenStream | Bootstrap
@@ -260,7 +248,7 @@ def _perform(runtime: Runtime, call: Call, lister: Lister | None) -> Result:
             runtime.remove(call.slot)
         case HandOver():
             return HandedOver(offer=runtime.offer_copy(call.slot, call.address))
-        case Withdraw() | Take() | Complete() | Restore() | Relabel():
+        case Take() | Complete() | Restore() | Relabel():
             _perform_on_data(runtime, call)
         case Inspect():
             return Inspected(instance=runtime.inspect(call.slot))
@@ -269,10 +257,8 @@ def _perform(runtime: Runtime, call: Call, lister: Lister | None) -> Result:
     return Done()
 
 
-def _perform_on_data(runtime: Runtime, call: Withdraw | Take | Complete | OnSnapshot) -> None:
+def _perform_on_data(runtime: Runtime, call: Take | Complete | OnSnapshot) -> None:
     match call:
-        case Withdraw():
-            runtime.withdraw_offer(call.offer)
         case Take():
             runtime.pull_copy(call.wish, call.offer)
         case Complete():

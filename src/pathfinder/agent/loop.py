@@ -56,7 +56,6 @@ ENDED: Final = {
     "Stop": "stopped",
     "Remove": "removed",
     "HandOver": "offered",
-    "Withdraw": "withdrawn",
     "Take": "copied",
     "Complete": "arrived",
     "Restore": "restored",

@@ -4,12 +4,16 @@ Pure. The steps themselves are `slots.next_step`'s.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from pathfinder.agent.effects import Call, Failed, HandedOver, HandOver, Take, Withdraw
+from pathfinder.agent.effects import Call, Failed, HandedOver, HandOver, Take
 from pathfinder.agent.slots import Slot
 from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import CopyState, Offered
+
+BEGAN_ANEW: Final = Failed(
+    code="outcome_unknown", message="the agent was started anew while the copy was to be taken"
+)
 
 
 def handed_over(slot: Slot, call: Call, result: HandedOver) -> None:
@@ -19,13 +23,20 @@ def handed_over(slot: Slot, call: Call, result: HandedOver) -> None:
     slot.offer, slot.offered = result.offer, call.number
 
 
-def failed(slot: Slot, call: HandOver | Withdraw | Take, failure: Failed) -> None:
+def failed(slot: Slot, call: HandOver | Take, failure: Failed) -> None:
     """A copy did not come about. It is not tried again: another one has another number."""
-    if isinstance(call, Withdraw):
-        slot.offer, slot.offered = None, 0  # at the latest its daemon's restart forgets it
-        return
     slot.copy_failed, slot.copy_failure = call.number, failure
     slot.certain = slot.certain and isinstance(call, HandOver)
+
+
+def doubt(slots: Iterable[Slot]) -> None:
+    """What an agent is told to take when it has just begun, its predecessor may have taken already.
+
+    LXD 5.0 crashes where an offer is taken while another one takes it: this one is never touched.
+    """
+    for slot in slots:
+        if slot.part == "take" and slot.wanted is not None:
+            slot.copy_failed, slot.copy_failure = slot.wanted.copy_number, BEGAN_ANEW
 
 
 def told(slot: Slot) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from pathfinder.agent.effects import (
     Start,
     Stop,
     Take,
-    Withdraw,
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
@@ -46,7 +45,6 @@ Verb = Literal[
     "remove",
     "inspect",
     "hand over",
-    "withdraw",
     "take",
     "complete",
     "restore",
@@ -258,12 +256,8 @@ def _step_of_matched(slot: Slot, permit: Permit) -> Step | None:
     if slot.part in ("offer", "halt"):
         assert slot.wanted is not None, slot
         number = slot.wanted.copy_number
-        if slot.offer is not None and slot.offered != number:
-            return Step(verb="withdraw", why="another copy is wanted")
         is_due = number not in (slot.offered, slot.copy_failed)
         return Step(verb="hand over", why="it moves to another node") if is_due else None
-    if slot.offer is not None:
-        return Step(verb="withdraw", why="it stays here")
     return None
 
 
@@ -342,8 +336,6 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
             slot.failure, slot.has_died = None, False
             slot.addresses, slot.look_gap_ms = (), LOOK_MS_MIN
             schedule_look(slot, now_ms, settled_ms)
-        case Withdraw():
-            slot.offer, slot.offered = None, 0
         case Take():
             # Its note came with it: nothing is done before a look at it.
             slot.presence, slot.taken, slot.certain = "ours", call.number, False

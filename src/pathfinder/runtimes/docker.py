@@ -210,9 +210,6 @@ class DockerRuntime:
         """Refused: Docker hands no container to another daemon."""
         raise _no_copies(f"{name} cannot be handed over at {address}")
 
-    def withdraw_offer(self, offer: Offer) -> None:
-        """Success: there is no offer of any kind."""
-
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Refused: Docker takes no container from another daemon."""
         raise _no_copies(f"{wish.name} cannot be taken from a daemon of the kind {offer.runtime}")

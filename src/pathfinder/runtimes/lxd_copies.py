@@ -68,12 +68,6 @@ def travelling(config: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def withdraw_request(offer: Offer) -> LxdRequest:
-    """Cancel the operation of an offer of this daemon."""
-    path = "/1.0/operations/" + str(offer.details["operation"]).rpartition("/")[2]
-    return LxdRequest(method="DELETE", path=path)
-
-
 def pull_request(wish: Wish, offer: Offer, ground: Ground, *, is_there: bool) -> LxdRequest:
     """Take a copy, or with `is_there` only what has changed since the copy that is there.
 

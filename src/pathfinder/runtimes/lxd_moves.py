@@ -13,11 +13,10 @@ from pathfinder.runtimes.lxd_copies import (
     snapshot_path,
     snapshots_from,
     snapshots_path,
-    withdraw_request,
 )
 from pathfinder.runtimes.lxd_daemon import LxdDaemon, acting, reading
 from pathfinder.runtimes.lxd_requests import COPY_KEY, LxdRequest, check_wish
-from pathfinder.runtimes.lxdclient.errors import Answered, NotFound, OperationFailed
+from pathfinder.runtimes.lxdclient.errors import NotFound, OperationFailed
 from pathfinder.runtimes.port import (
     PULL_S_MAX,
     InstanceSnapshot,
@@ -48,14 +47,6 @@ class LxdMoves(LxdDaemon):
             request = offer_request(name)
             operation = self._client.begin(request.method, request.path, request.body)
         return offer_from(document, server, operation.path, operation.metadata, address)
-
-    def withdraw_offer(self, offer: Offer) -> None:
-        """Cancel the operation that waits for whoever takes it, or serves it."""
-        with acting():
-            try:
-                self._run(withdraw_request(offer))
-            except (NotFound, Answered):
-                return  # it is over, or is just ending
 
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take what is offered as a half-made copy, or bring that copy up to date."""

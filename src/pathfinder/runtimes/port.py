@@ -215,9 +215,6 @@ class Runtime(Protocol):
         nothing over, or listens at no address.
         """
 
-    def withdraw_offer(self, offer: Offer) -> None:
-        """Take back an offer of this daemon's, breaking off whoever takes it. Over is success."""
-
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take what is offered as a half-made copy, or bring that copy up to date. PULL_S_MAX.
 

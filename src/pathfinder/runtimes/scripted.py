@@ -277,11 +277,6 @@ class ScriptedRuntime:
         self._offers[number] = take
         return Offer(runtime="scripted", details={"number": number})
 
-    def withdraw_offer(self, offer: Offer) -> None:
-        """Nobody can take it any more."""
-        self._check_up()
-        self._offers.pop(offer.details["number"], None)
-
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take disk, snapshots and note."""
         self._check_up()

@@ -136,12 +136,6 @@ class SeveralRuntimes:
         """Be ready to hand the instance to another daemon of its kind, once."""
         return self._of(name).runtime.offer_copy(plain_name(name), address)
 
-    def withdraw_offer(self, offer: Offer) -> None:
-        """Take back an offer of one of the daemons."""
-        for member in self.members.values():
-            if member.name == offer.runtime:
-                member.runtime.withdraw_offer(offer)
-
     def pull_copy(self, wish: Wish, offer: Offer) -> None:
         """Take what is offered as a half-made copy, or bring that copy up to date."""
         self._for(wish).pull_copy(wish, offer)

@@ -23,7 +23,6 @@ from pathfinder.agent.effects import (
     Start,
     Stop,
     Take,
-    Withdraw,
 )
 from pathfinder.runtimes.port import Instance, Labels, Offer, State
 from pathfinder.wire.messages import (
@@ -84,6 +83,13 @@ class Node:
             session=Session(epoch=1, incarnation="a", sequence=0), sent_ms=0, kind="hello"
         )
         self.core.on_reply(self.now_ms, self.exchange().session.sequence, hello)
+        self.held = there
+
+    def direct(self) -> "Node":
+        """It has been told something in this life: that nothing is as it was before."""
+        keeps = [wish(hold=True)] if self.held else []
+        assert self.want(*keeps) == []
+        return self
 
     def exchange(self) -> Exchange:
         """The next exchange, however long it takes; looks are answered with what is known."""
@@ -157,23 +163,20 @@ def test_halted_container_is_not_started_by_an_agent_that_has_just_begun() -> No
     assert node.told().phase == "stopped"
 
 
-def test_container_that_stays_runs_again_and_its_offer_is_withdrawn() -> None:
+def test_container_that_stays_runs_again_and_is_offered_no_more() -> None:
     node = Node(instance("stopped"))
     (offer,) = node.want(wish("halt", 2))
     node.finish(offer, HandedOver(offer=OFFER))
     (start,) = node.want(wish())
-    (withdraw,) = node.finish(start)
-    assert isinstance(withdraw, Withdraw)
-    after = node.finish(withdraw)
+    after = node.finish(start)
 
     assert isinstance(start, Start)
-    assert withdraw.offer is OFFER
     assert after == []
     assert node.exchange().offers == ()
 
 
 def test_copy_is_taken_looked_at_and_told_and_nothing_runs_from_it() -> None:
-    node = Node()
+    node = Node().direct()
     assert node.want(wish("take", 1)) == []
     assert node.want(taking(2, offered=1)) == []
     (take,) = node.want(taking(2))
@@ -191,6 +194,18 @@ def test_copy_is_taken_looked_at_and_told_and_nothing_runs_from_it() -> None:
     assert after == []
     assert (node.told().copy, node.told().copy_number, node.told().digest) == ("taken", 2, "")
     assert node.want(taking(2)) == []
+
+
+def test_offer_that_an_earlier_agent_may_have_taken_is_left_alone() -> None:
+    """LXD 5.0 crashes where one is taken twice at once."""
+    node = Node()
+    before = node.want(taking(1))
+    told = node.told()
+    (take,) = node.want(taking(2))
+
+    assert before == []
+    assert (told.copy, told.copy_number, told.copy_code) == ("failed", 1, "outcome_unknown")
+    assert isinstance(take, Take)
 
 
 def test_copy_becomes_whole_and_starts_when_it_may_arrive() -> None:
@@ -222,7 +237,7 @@ def test_copy_that_is_lost_is_not_made_anew() -> None:
 def test_copy_that_fails_is_told_with_its_reason_and_tried_under_another_number_only(
     there: tuple[Instance, ...], wanted: Assignment
 ) -> None:
-    node = Node(*there)
+    node = Node(*there).direct()
     (effect,) = node.want(wanted)
     for look in node.finish(effect, NO_WAY):
         node.finish(look, Inspected(instance=there[0] if there else None))
@@ -238,6 +253,19 @@ def test_copy_that_fails_is_told_with_its_reason_and_tried_under_another_number_
     )
     assert again == []
     assert isinstance(other, (Take, HandOver))
+
+
+def test_offer_is_not_taken_again_when_the_daemon_went_away_meanwhile() -> None:
+    """Its source may still serve the first taking: LXD 5.0 crashes at a second one."""
+    node = Node().direct()
+    (take,) = node.want(taking(1))
+    node.finish(take, Failed(code="runtime_down", message="LXD does not answer"))
+    node.now_ms += 10_000
+    (listing,) = node.core.effects(node.now_ms)
+    after = node.finish(listing, Listed(instances=()))
+
+    assert after == []
+    assert (node.told().copy, node.told().copy_code) == ("failed", "runtime_down")
 
 
 def test_half_made_copy_that_is_not_wanted_is_removed() -> None:
@@ -256,7 +284,7 @@ def test_earlier_generation_goes_before_a_copy_comes() -> None:
 
 
 def test_at_most_two_copies_are_taken_at_once() -> None:
-    node = Node()
+    node = Node().direct()
     wanted = [replace(taking(1), slot=f"web-{index}") for index in range(4)]
 
     takes = node.want(*wanted)
