@@ -192,12 +192,6 @@ MUTANTS = (
         new='    if copy.stage:\n        tx.happened("arriving"',
     ),
     Mutant(
-        name="a_move_that_failed_is_not_waited_for",
-        file="control/objects.py",
-        old='copy.stage == "starting" or (copy.arriving and copy.stage == "finishing")',
-        new='copy.arriving and copy.stage != "copying"',
-    ),
-    Mutant(
         name="the_agent_starts_what_is_to_stay_stopped",
         file="agent/slots.py",
         old='    if slot.part != "halt" and is_down and permit.may_make:\n',

@@ -62,6 +62,17 @@ def end_relocation(tx: Transaction, container: Container, why: str, hint: str = 
     )
 
 
+def stay_or_arrive(tx: Transaction, container: Container, why: str) -> Container:
+    """Something else is asked of a container that moves: it stays, unless it may have arrived."""
+    copy = container.arriving
+    if copy is None or copy.stage != "starting":
+        return end_relocation(tx, container, why)
+    tx.nodes.add(f"{container.cluster}/{copy.node}")
+    told = replace(copy, revision=tx.revision)
+    leaving = tuple(told if each.arriving else each for each in container.leaving)
+    return replace(container, leaving=leaving)
+
+
 def with_leaving(tx: Transaction, container: Container, leaving: tuple[Copy, ...]) -> Container:
     """The container with what is still on its way out; its node is told when it may run again."""
     after = replace(container, leaving=leaving)

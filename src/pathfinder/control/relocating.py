@@ -77,8 +77,15 @@ def cancel(tx: Transaction, principal: Principal, command: CancelRelocation) -> 
     """Leave a container where it is; one that does not move stays as it is."""
     principal.require("write", command.cluster)
     container = tx.need(Container, f"{command.cluster}/{command.name}")
-    if container.arriving is None:
+    copy = container.arriving
+    if copy is None:
         return container
+    if copy.stage == "starting":
+        # It may run there already, and go back without what it has written since.
+        raise Conflict(
+            f"all of container {container.name!r} is on {copy.node}, where it is started just now",
+            hint=f"wait: pfi wait container/{container.name} --for moved; then relocate it back",
+        )
     return tx.put(end_relocation(tx, container, f"cancelled by {principal.name}"))
 
 
@@ -245,6 +252,9 @@ def _follow_target(
             hint = held.hint if held is not None else ""
             return tx.put(end_relocation(tx, container, f"{copy.node}: {why}", hint))
         return container
+    if held is not None and held.digest:
+        # Whole: a future that this restored state does not know has let it start there.
+        return arrived(tx, container, copy)
     if held is None or held.copy_number != copy.number:
         return container
     if held.copy == "failed":

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from pathfinder.control import relocating
-from pathfinder.control.leaving import copy_of, let_abandoned_go, with_leaving
+from pathfinder.control.leaving import copy_of, end_relocation, let_abandoned_go, with_leaving
 from pathfinder.control.life import Life, NodeLife
 from pathfinder.control.objects import Container, Copy, Deployment, Node, Orphan
 from pathfinder.control.rendering import rendered
@@ -359,6 +359,7 @@ def _adopt(tx: Transaction, node: Node, holding: Holding) -> None:
     is_arriving = any(copy.generation == holding.generation for copy in container.leaving)
     if is_arriving or not holding.digest:
         return  # it is on its way, or not whole: nothing runs from that
+    container = end_relocation(tx, container, "a node knew of a newer generation")
     leaving = container.leaving
     if container.node and container.node != node.name:
         kind = container.spec.kind

@@ -5,7 +5,7 @@ from dataclasses import replace as spec_with
 
 from msgspec.structs import replace
 
-from pathfinder.control.leaving import copy_of, end_relocation, release
+from pathfinder.control.leaving import copy_of, release, stay_or_arrive
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
 from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Remote
 from pathfinder.control.rendering import rendered, script_of
@@ -332,7 +332,7 @@ def rebootstrap(tx: Transaction, old: Container, spec: ContainerSpec, *, why: st
             hint=f"wait until it has moved: pfi wait container/{old.name}",
         )
     new = replace(
-        end_relocation(tx, old, "it is bootstrapped again"),
+        stay_or_arrive(tx, old, "it is bootstrapped again"),
         spec=spec_with(old.spec, bootstrap=spec.bootstrap),
         bootstrap_digest=spec.bootstrap_digest(),
         round=generation(tx),

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from pathfinder.control.commands import CancelRelocation, Delete, Relocate, Reschedule
+from pathfinder.control.commands import (
+    CancelRelocation,
+    Delete,
+    Rebootstrap,
+    Relocate,
+    Reschedule,
+)
 from pathfinder.control.life import OUTWAIT_MS
 from pathfinder.control.relocating import FAILURES_MAX, phase_of
 from pathfinder.control.views import container_view
@@ -278,6 +284,19 @@ def test_relocation_can_be_cancelled(room: ControlRoom, source: Mover, target: M
     assert again["revision"] == after.revision
 
 
+def test_what_may_run_on_its_target_already_is_not_called_back(
+    room: ControlRoom, source: Mover, target: Mover
+) -> None:
+    """It would come back without what it has written there."""
+    until_it_may_start(room, source, target)
+    with pytest.raises(Conflict, match="all of container 'web' is on n2"):
+        room.ask(CancelRelocation(CLUSTER, "web"))
+    room.ask(Rebootstrap(CLUSTER, "web"))
+    settle(source, target)
+
+    assert (room.container("web").node, room.container("web").ready) == ("n2", True)
+
+
 def test_best_node_is_found_when_none_is_named(
     room: ControlRoom, source: Mover, target: Mover
 ) -> None:
@@ -462,17 +481,6 @@ def test_secrets_of_an_offer_are_passed_on_and_not_kept(
     assert all(SECRET.encode() not in record for record in room.records)
     settle(source, target)
     assert room.controller.life.offers == {}
-
-
-@pytest.mark.usefixtures("target")
-def test_gone_on_its_source_it_does_not_move(room: ControlRoom, source: Mover) -> None:
-    relocate(room)
-    step(source)
-    source.holding.clear()
-    source.exchange()
-
-    assert room.container("web").arriving is None
-    assert "it is gone from n1" in room.container("web").relocation_error
 
 
 def test_holding_of_another_copy_changes_nothing(
