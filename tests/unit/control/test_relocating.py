@@ -3,7 +3,7 @@
 Promises 2, 5 and 10.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,63 +20,17 @@ from pathfinder.control.relocating import FAILURES_MAX, phase_of
 from pathfinder.control.views import container_view
 from pathfinder.model.errors import Conflict, NotFound
 from pathfinder.model.phases import Phase
-from pathfinder.wire.messages import Assignment, Facts, Holding, Offered, Reply
+from pathfinder.wire.messages import Holding
 from tests.support.control_room import (
     CLUSTER,
-    FACTS,
     ControlRoom,
-    RoomNode,
     container,
     deployment,
     settle,
 )
+from tests.support.movers import MOVER, SECRET, Mover, mover
 
-MOVER = replace(FACTS, architecture="x86_64", copies_at="10.0.0.1:8443", takes_copies=True)
-SECRET = "secret-of-the-operation"
 STEP_MS = 1_000
-
-
-@dataclass
-class Mover(RoomNode):
-    """A node that does its part in relocations. `fails`: what it says of a part instead."""
-
-    fails: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def exchange(self, **fields: Any) -> Reply | None:
-        """With what it offers."""
-        offers = tuple(
-            Offered(
-                slot=each.slot,
-                generation=each.generation,
-                number=each.copy_number,
-                runtime="scripted",
-                details={"secret": f"{SECRET} {each.copy_number}"},
-            )
-            for each in self.holding.values()
-            if each.copy == "offered"
-        )
-        return super().exchange(**{"offers": offers, **fields})
-
-    def obey(self) -> None:
-        """Make what it holds what it was told, copies too."""
-        super().obey()
-        for slot, assignment in self.wanted.items():
-            part = _part(assignment, self.fails.get(assignment.relocation))
-            self.holding[slot] = replace(self.holding[slot], **part)
-
-
-def _part(assignment: Assignment, failure: dict[str, Any] | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {"copy_number": assignment.copy_number}
-    match assignment.relocation:
-        case "offer":
-            fields |= {"copy": "offered"}
-        case "halt":
-            fields |= {"phase": "stopped", "addresses": ()}
-            fields |= {"copy": "offered"} if assignment.copy_number else {}
-        case "take":
-            fields |= {"phase": "creating", "digest": "", "addresses": ()}
-            fields |= {"copy": "taken" if assignment.offer is not None else ""}
-    return fields | (failure or {})
 
 
 @pytest.fixture
@@ -94,12 +48,6 @@ def target(room: ControlRoom, source: Mover) -> Mover:
     room.put(container("web", type="STATEFUL"))
     source.live()
     return mover(room, "n2")
-
-
-def mover(room: ControlRoom, name: str, facts: Facts = MOVER) -> Mover:
-    node = Mover(room, name)
-    node.join(facts)
-    return node
 
 
 def relocate(room: ControlRoom, name: str = "web", node: str = "n2") -> dict[str, Any]:
@@ -481,6 +429,17 @@ def test_secrets_of_an_offer_are_passed_on_and_not_kept(
     assert all(SECRET.encode() not in record for record in room.records)
     settle(source, target)
     assert room.controller.life.offers == {}
+
+
+@pytest.mark.usefixtures("target")
+def test_gone_on_its_source_it_does_not_move(room: ControlRoom, source: Mover) -> None:
+    relocate(room)
+    step(source)
+    source.holding.clear()
+    source.exchange()
+
+    assert room.container("web").arriving is None
+    assert "it is gone from n1" in room.container("web").relocation_error
 
 
 def test_holding_of_another_copy_changes_nothing(
