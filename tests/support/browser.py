@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import (
@@ -17,6 +18,7 @@ from playwright.sync_api import (
 )
 
 CHROMIUM: Final = shutil.which("chromium")
+STEADY_CHROMIUM: Final = Path(__file__).with_name("steady_chromium.py")
 PATIENCE_MS: Final = 15_000
 DESKTOP: Final[Any] = {"width": 1280, "height": 800}
 PHONE: Final[Any] = {"width": 390, "height": 844}
@@ -47,7 +49,7 @@ def chromium() -> Iterator[Browser]:
     # As root it refuses its own sandbox; what it shows here is ours.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = driver.chromium.launch(executable_path=STEADY_CHROMIUM, args=arguments)
         try:
             yield browser
         finally:
