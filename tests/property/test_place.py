@@ -15,8 +15,8 @@ from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import requirement
 from pathfinder.scheduler.draft import Placement, Unplaced
 from pathfinder.scheduler.explain import Explanation, explain
-from pathfinder.scheduler.fit import Request, feasible
-from pathfinder.scheduler.fleet import Fleet, NodeView
+from pathfinder.scheduler.fit import QUOTA_CODES, Request, feasible
+from pathfinder.scheduler.fleet import NO_RULES, Fleet, NodeView, Rules
 from pathfinder.scheduler.place import place
 from pathfinder.scheduler.remedies import (
     AddNode,
@@ -25,13 +25,22 @@ from pathfinder.scheduler.remedies import (
     Change,
     DropConstraints,
     Free,
+    FreeExtra,
     FreePorts,
+    RaiseQuota,
     Relieve,
     Uncordon,
     remedies,
 )
 from pathfinder.scheduler.ties import Tie
-from tests.support.plain_placing import Reservation, fleet_of, plain_nodes, plain_place, plus
+from tests.support.plain_placing import (
+    PlainNode,
+    Reservation,
+    fleet_of,
+    plain_nodes,
+    plain_place,
+    plus,
+)
 
 NODES_MAX = 5
 CONSTRAINTS = st.lists(
@@ -52,10 +61,15 @@ class Case:
     views: tuple[NodeView, ...]
     reservations: tuple[Reservation, ...]
     requests: tuple[Request, ...]
+    rules: Rules = NO_RULES
+
+    def nodes(self) -> dict[str, PlainNode]:
+        """The nodes for placing in plain Python."""
+        return plain_nodes(self.views, self.reservations, self.rules)
 
     def fleet(self) -> Fleet:
         """The fleet, made in the order of the data."""
-        return fleet_of(self.views, self.reservations)
+        return fleet_of(self.views, self.reservations, self.rules)
 
 
 def amounts(cpu_millis: int, memory_mib: int, disk_mib: int = 0, processes: int = 0) -> Resources:
@@ -66,6 +80,14 @@ def amounts(cpu_millis: int, memory_mib: int, disk_mib: int = 0, processes: int 
 
 
 # Few amounts, so that nodes are often exactly full: cpu_millis, memory_mib, disk_mib, processes.
+EXTRAS = st.sampled_from([(), (), (), (("gpu", 1),), (("gpu", 2), ("tape", 1))])
+LENT = st.sampled_from([NOTHING, NOTHING, amounts(3, 0), amounts(2, 5)])
+RULES = st.sampled_from(
+    [
+        *(NO_RULES, NO_RULES, Rules(packs=True), Rules(quota=(9, 0, 0, 0, 0))),
+        Rules(packs=True, quota=(0, 16, 4, 5, 4)),
+    ]
+)
 CAPACITIES = st.sampled_from(
     [
         *((8, 8), (4, 16), (16, 7, 9), (5, 5, 3, 6), (9, 3, 0, 4)),
@@ -97,7 +119,8 @@ def node_views(draw: st.DrawFn, name: str) -> NodeView:
     return NodeView(
         cluster="west",
         name=name,
-        capacity=draw(CAPACITIES),
+        capacity=replace(draw(CAPACITIES), extra=draw(EXTRAS)),
+        lent=draw(LENT),
         kinds=draw(st.sampled_from([("system",), ("system", "application"), ()])),
         labels=draw(LABELS),
         cordoned="cordoned" in flags,
@@ -130,7 +153,7 @@ def requests(draw: st.DrawFn) -> Request:
         name="some",
         cluster="west",
         kind=draw(st.sampled_from(["system", "system", "application"])),
-        need=draw(NEEDS),
+        need=replace(draw(NEEDS), extra=draw(EXTRAS)),
         constraints=tuple(requirement(text, "") for text in draw(CONSTRAINTS)),
         group=group,
         ties=tuple(draw(st.lists(ties(group), max_size=2))) if group else (),
@@ -151,7 +174,7 @@ def cases(draw: st.DrawFn) -> Case:
         reservation = st.builds(
             Reservation,
             st.sampled_from(names),
-            NEEDS,
+            st.builds(lambda need, extra: replace(need, extra=extra), NEEDS, EXTRAS),
             st.sampled_from(GROUPS),
             st.booleans(),
             PORTS,
@@ -162,6 +185,7 @@ def cases(draw: st.DrawFn) -> Case:
         views=tuple(draw(node_views(name)) for name in names),
         reservations=tuple(reservations),
         requests=tuple(draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=10))),
+        rules=draw(RULES),
     )
 
 
@@ -175,7 +199,7 @@ def node_names(outcomes: Sequence[Placement | Unplaced]) -> list[str]:
 
 @given(case=cases())
 def test_every_placement_is_the_one_that_plain_python_makes(case: Case) -> None:
-    expected = plain_place(plain_nodes(case.views, case.reservations), case.requests)
+    expected = plain_place(case.nodes(), case.requests)
 
     assert node_names(place(case.fleet(), case.requests)) == expected
 
@@ -184,7 +208,7 @@ def test_every_placement_is_the_one_that_plain_python_makes(case: Case) -> None:
 def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
     # A node may have been given too much before, as when its capacity was lowered: then nothing is
     # added to what is short.
-    nodes = plain_nodes(case.views, case.reservations)
+    nodes = case.nodes()
     for name, request in zip(
         node_names(place(case.fleet(), case.requests)), case.requests, strict=True
     ):
@@ -193,7 +217,7 @@ def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
         node = nodes[name]
         assert not any(node.ports[port] for port in request.ports)
         node.reserve(request)
-        has, used, need = node.view.capacity, node.used, request.need
+        has, used, need = node.capacity(), node.used, request.need
         assert node.count <= (node.view.containers_max or node.count)
         assert not request.stateful or node.stateful_count <= (
             node.view.stateful_max or node.stateful_count
@@ -206,7 +230,7 @@ def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
 
 @given(case=cases())
 def test_what_is_unplaced_fits_nowhere_and_every_reason_is_counted(case: Case) -> None:
-    nodes = plain_nodes(case.views, case.reservations)
+    nodes = case.nodes()
     for outcome, request in zip(place(case.fleet(), case.requests), case.requests, strict=True):
         if isinstance(outcome, Placement):
             node = nodes[outcome.node_key.partition("/")[2]]
@@ -222,7 +246,7 @@ def test_what_is_unplaced_fits_nowhere_and_every_reason_is_counted(case: Case) -
 
 @given(case=cases())
 def test_feasibility_says_of_each_node_what_plain_python_says(case: Case) -> None:
-    nodes = plain_nodes(case.views, case.reservations)
+    nodes = case.nodes()
     fleet = case.fleet()
     for request in case.requests:
         fitting = tuple(name for name, node in nodes.items() if not node.failures(request))
@@ -269,6 +293,11 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
                 for one in case.reservations
             )
             return replace(case, reservations=freed_of), request
+        case FreeExtra(freed_extras):
+            return with_freed_extras(case, node, dict(freed_extras)), request
+        case RaiseQuota(to):
+            raised = dict(zip(QUOTA_CODES, case.rules.quota, strict=True)) | dict(to)
+            return replace(case, rules=replace(case.rules, quota=tuple(raised.values()))), request
         case AskLess(at_most):
             return case, replace(request, need=lowered(request.need, at_most))
         case AddNode(kind, need, _, labels):
@@ -279,6 +308,22 @@ def applied(change: Change, node: str, case: Case, request: Request) -> tuple[Ca
                 cluster="west", name=node, capacity=capacity, kinds=(kind,), labels=labels
             )
             return replace(case, views=(*case.views, new)), request
+
+
+def with_freed_extras(case: Case, node: str, freed: dict[str, int]) -> Case:
+    """The case with so much less of extra resources taken on a node; there has to be so much."""
+    left = dict(freed)
+    reservations = []
+    for one in case.reservations:
+        extra = dict(one.need.extra)
+        for name in extra if one.node == node else ():
+            taken = min(extra[name], left.get(name, 0))
+            extra[name] -= taken
+            left[name] = left.get(name, 0) - taken
+        kept = tuple((name, amount) for name, amount in extra.items() if amount)
+        reservations.append(replace(one, need=replace(one.need, extra=kept)))
+    assert not any(amount > 0 for amount in left.values())
+    return replace(case, reservations=tuple(reservations))
 
 
 def view_of(case: Case, node: str) -> NodeView:
@@ -312,7 +357,12 @@ def with_freed(case: Case, node: str, freed: Resources, containers: int, statefu
     rest = [reservation for reservation in case.reservations if reservation.node != node]
     needs = [left, *[NOTHING] * (staying - 1)][:staying]
     rest.extend(
-        Reservation(node, need, there[number].group, stateful=number < exclusive)
+        Reservation(
+            node,
+            replace(need, extra=there[number].need.extra),
+            there[number].group,
+            stateful=number < exclusive,
+        )
         for number, need in enumerate(needs)
     )
     return replace(case, reservations=tuple(rest))
@@ -320,7 +370,8 @@ def with_freed(case: Case, node: str, freed: Resources, containers: int, statefu
 
 def lowered(need: Resources, at_most: Resources) -> Resources:
     """What is needed, cut where there is a bound."""
-    return Resources(
+    return replace(
+        need,
         cpu_millis=min(need.cpu_millis, at_most.cpu_millis or need.cpu_millis),
         memory_mib=min(need.memory_mib, at_most.memory_mib or need.memory_mib),
         disk_mib=min(need.disk_mib, at_most.disk_mib or need.disk_mib),
@@ -355,6 +406,8 @@ def test_what_came_and_went_leaves_no_trace(case: Case, passing: list[str]) -> N
             fleet.remove_node(f"west/{name}")
     for name in passing:
         fleet.release(f"west/{name}", Resources(memory_mib=3), "west/web")
+    for view in case.views:  # measured anew: what was lent for those that went has been called in
+        fleet.set_node(f"west/{view.name}", view)
 
     assert place(fleet, case.requests) == place(case.fleet(), case.requests)
 

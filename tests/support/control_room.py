@@ -182,9 +182,9 @@ class RoomNode:
         said = {"cluster": CLUSTER, "node": self.name, "secret": self.secret, "facts": FACTS}
         return Registration(**{**said, "join_token": join_token, **fields})
 
-    def join(self, facts: Facts = FACTS) -> "RoomNode":
+    def join(self, facts: Facts = FACTS, **fields: Any) -> "RoomNode":
         """Register by the cluster's password and say that it holds nothing."""
-        command = Register(self.registration(facts=facts), password_good=True)
+        command = Register(self.registration(facts=facts, **fields), password_good=True)
         self.room.ask(command)
         self.live()
         return self

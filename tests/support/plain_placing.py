@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import Fleet, NodeView
+from pathfinder.scheduler.fleet import NO_RULES, Fleet, NodeView, Rules
 from pathfinder.scheduler.ties import UNLABELLED, Tie
 
 
@@ -34,6 +34,8 @@ class PlainNode:
     stateful_count: int = 0
     groups: Counter[str] = field(default_factory=Counter)
     ports: Counter[str] = field(default_factory=Counter)
+    extras: Counter[str] = field(default_factory=Counter)
+    rules: Rules = NO_RULES
     all_nodes: dict[str, "PlainNode"] = field(default_factory=dict, repr=False)
 
     def reserve(self, one: Reservation | Request) -> None:
@@ -43,6 +45,7 @@ class PlainNode:
         self.stateful_count += one.stateful
         self.groups[one.group] += 1
         self.ports.update(one.ports)
+        self.extras.update(dict(one.need.extra))
 
     def value(self, label: str) -> str | None:
         """Of a label; over `node` each node is its own domain."""
@@ -101,7 +104,25 @@ class PlainNode:
         """The codes of everything that keeps the container off this node."""
         broken = (tie for tie in request.ties if not tie.weight and self.breaks(tie, request))
         ties = {f"constraint:{tie.text()}" for tie in broken}
-        return self.refusals(request) | ties | self.shortages(request)
+        return self.refusals(request) | ties | self.shortages(request) | self.over_quota(request)
+
+    def over_quota(self, request: Request) -> set[str]:
+        """The codes of what the whole cluster may have no more of."""
+        used, count = NOTHING, 0
+        for node in self.all_nodes.values():
+            used, count = plus(used, node.used), count + node.count
+        columns = (
+            ("cpu", used.cpu_millis, request.need.cpu_millis),
+            ("memory", used.memory_mib, request.need.memory_mib),
+            ("disk", used.disk_mib, request.need.disk_mib),
+            ("processes", used.processes, request.need.processes),
+            ("containers_max", count, 1),
+        )
+        return {
+            f"quota:{code}"
+            for (code, total, need), most in zip(columns, self.rules.quota, strict=True)
+            if most and need and total + need > most
+        }
 
     def refusals(self, request: Request) -> set[str]:
         """The codes that do not depend on what runs there."""
@@ -129,9 +150,16 @@ class PlainNode:
             codes.add("stateful_max")
         if view.containers_max and self.count >= view.containers_max:
             codes.add("containers_max")
-        if lacks(view.capacity.cpu_millis, self.used.cpu_millis, need.cpu_millis, required=True):
+        has = dict(view.capacity.extra)
+        codes |= {
+            f"extra:{name}"
+            for name, amount in need.extra
+            if self.extras[name] + amount > has.get(name, 0)
+        }
+        capacity = self.capacity()
+        if lacks(capacity.cpu_millis, self.used.cpu_millis, need.cpu_millis, required=True):
             codes.add("cpu")
-        if lacks(view.capacity.memory_mib, self.used.memory_mib, need.memory_mib, required=True):
+        if lacks(capacity.memory_mib, self.used.memory_mib, need.memory_mib, required=True):
             codes.add("memory")
         if lacks(view.capacity.disk_mib, self.used.disk_mib, need.disk_mib):
             codes.add("disk")
@@ -139,14 +167,21 @@ class PlainNode:
             codes.add("processes")
         return codes
 
+    def capacity(self) -> Resources:
+        """What may be reserved, with what it is lent."""
+        return plus(self.view.capacity, self.view.lent)
+
     def preference(self, request: Request) -> tuple[int, int, int, int, str]:
         """The smaller, the better."""
-        capacity, after = self.view.capacity, plus(self.used, request.need)
-        share = min(
+        capacity, after = self.capacity(), plus(self.used, request.need)
+        shares = (
             1_000_000 * max(capacity.cpu_millis - after.cpu_millis, 0) // capacity.cpu_millis,
             1_000_000 * max(capacity.memory_mib - after.memory_mib, 0) // capacity.memory_mib,
         )
         members = self.groups[request.group] if request.group else 0
+        if self.rules.packs:
+            return (self.penalty(request), sum(shares), members, 0, self.view.name)
+        share = min(shares)
         return (self.penalty(request), members, -share, self.count, self.view.name)
 
 
@@ -168,10 +203,10 @@ def plus(one: Resources, other: Resources) -> Resources:
 
 
 def plain_nodes(
-    views: Iterable[NodeView], reservations: Iterable[Reservation]
+    views: Iterable[NodeView], reservations: Iterable[Reservation], rules: Rules = NO_RULES
 ) -> dict[str, PlainNode]:
     """Nodes by name, with what counts on them."""
-    nodes = {view.name: PlainNode(view) for view in views}
+    nodes = {view.name: PlainNode(view, rules=rules) for view in views}
     for node in nodes.values():
         node.all_nodes = nodes
     for reservation in reservations:
@@ -191,12 +226,15 @@ def plain_place(nodes: dict[str, PlainNode], requests: Sequence[Request]) -> lis
     return chosen
 
 
-def fleet_of(views: Iterable[NodeView], reservations: Iterable[Reservation]) -> Fleet:
+def fleet_of(
+    views: Iterable[NodeView], reservations: Iterable[Reservation], rules: Rules = NO_RULES
+) -> Fleet:
     """The same as a fleet; all nodes belong to one cluster."""
     fleet = Fleet()
     cluster = ""
     for view in views:
         cluster = view.cluster
+        fleet.set_rules(cluster, rules)
         fleet.set_node(f"{view.cluster}/{view.name}", view)
     for reservation in reservations:
         fleet.reserve(

@@ -16,6 +16,7 @@ from pathfinder.model.definitions import resources_from
 from pathfinder.model.errors import DefinitionWrong, Malformed
 from pathfinder.model.resources import NOTHING, Resources
 
+EXTRA_PREFIX: Final = "extra."  # of a capacity
 VERSION: Final = "0.1.0"
 PREFIX: Final = "PF_AGENT_"
 
@@ -50,7 +51,8 @@ SETTINGS: Final = (
     Setting("PF_STATE_DIR", "--state-dir", "/var/lib/pathfinder-agent",
             "Where identity and checkpoint are kept."),
     Setting("PF_CAPACITY", "--capacity", "",
-            "What containers may use of the node: cpu=4,memory=8GiB,disk=100GiB. Default: all."),
+            "What containers may use of the node: cpu=4,memory=8GiB,disk=100GiB,extra.gpu=2. "
+            "Default: all."),
     Setting("PF_AGENT_CALLS_MAX", "--calls-max", "8", "Calls to the runtime at once."),
     Setting("PF_AGENT_MAKES_MAX", "--makes-max", "6",
             "Of these, how many may create or start containers."),
@@ -226,9 +228,17 @@ def _whole(told: Mapping[str, str], flag: str, *, least: int) -> int:
 
 
 def _capacity(text: str) -> Resources:
-    amounts = _pairs(text, "--capacity")
+    pairs = _pairs(text, "--capacity")
+    amounts: dict[str, object] = {k: v for k, v in pairs.items() if not k.startswith(EXTRA_PREFIX)}
+    extra = {
+        key.removeprefix(EXTRA_PREFIX): int(value) if value.isdecimal() else value
+        for key, value in pairs.items()
+        if key.startswith(EXTRA_PREFIX)
+    }
+    if extra:
+        amounts["extra"] = extra
     try:
-        return resources_from(dict(amounts), "--capacity") if amounts else NOTHING
+        return resources_from(amounts, "--capacity") if amounts else NOTHING
     except DefinitionWrong as error:
         raise Malformed(error.message, hint=error.hint or "as in cpu=4,memory=8GiB") from None
 

@@ -11,7 +11,17 @@ from typing import Final
 
 import msgspec
 
-from pathfinder.control import handlers, losing, marks, nodes, plans, polling, replies, reports
+from pathfinder.control import (
+    handlers,
+    losing,
+    marks,
+    nodes,
+    plans,
+    policies,
+    polling,
+    replies,
+    reports,
+)
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import (
     Apply,
@@ -146,7 +156,7 @@ class Controller:
         if request.measurements is not None:
             heard.measurements = request.measurements
             heard.usage_by_slot = {use.slot: use for use in request.measurements.containers}
-            self._watch_memory(node)
+            self._watch_use(node)
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, self.life, node, heard, request):
@@ -297,7 +307,7 @@ class Controller:
                 return node
             case Measure():
                 node = polling.measure(tx, self.life, command)
-                self._watch_memory(node)
+                self._watch_use(node)
                 return node
             case Mark() | MarkAddress():
                 return marks.take(tx, self.life, command)
@@ -325,19 +335,18 @@ class Controller:
         tx.place_all = self._see_all_of(tx.changes()) or tx.place_all
         settle(tx, self.life)
 
-    def _watch_memory(self, node: Node) -> None:
-        """New measurements: a node may have come under its cluster's memory limit, or above it."""
-        cluster = self.state.get(Cluster, node.cluster)
-        if cluster is None or not cluster.limits.memory_percent:
-            return
+    def _watch_use(self, node: Node) -> None:
+        """New measurements: a node may take more than before, or less."""
+        cluster, heard = self.state.get(Cluster, node.cluster), self.life.node(node.key)
         before = self.state.fleet.view(node.key)
+        if cluster is None or before is None or not policies.are_measured(cluster):
+            return
+        policies.note_use(heard, self.state.revision)
         self._see(node)
-        if before is not None and before.why_full and not self._why_full(node):
-            self._has_room = True
-
-    def _why_full(self, node: Node) -> str:
-        view = self.state.fleet.view(node.key)
-        return view.why_full if view is not None else ""
+        after = self.state.fleet.view(node.key)
+        assert after is not None
+        has_come_under = bool(before.why_full) and not after.why_full
+        self._has_room |= has_come_under | policies.lends_more(heard, after)
 
     def _see_all_of(self, edits: Iterable[tuple[Thing | None, Thing | None]]) -> bool:
         """Show the scheduler the nodes of clusters whose limits differ; whether there are any."""
@@ -346,7 +355,7 @@ class Controller:
             for before, after in edits
             if isinstance(after, Cluster)
             and isinstance(before, Cluster)
-            and before.limits != after.limits
+            and (before.limits, before.policy) != (after.limits, after.policy)
         }
         for node in list(self.state.all(Node)) if names else ():
             if node.cluster in names:

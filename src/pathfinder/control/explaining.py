@@ -53,7 +53,7 @@ def explanation(controller: Controller, cluster: str, name: str) -> Explanation:
     container = state.get(Container, f"{cluster}/{name}")
     if container is None:
         return _of_gone(state, cluster, name)
-    view = views.container_view(controller.life, container)
+    view = views.container_view(controller.state, controller.life, container)
     is_placed = container.wanted and bool(container.node)
     return Explanation(
         cluster=cluster,

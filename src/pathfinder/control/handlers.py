@@ -1,7 +1,8 @@
 """One function for each command: checks, edits, and what it answers."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -24,6 +25,7 @@ from pathfinder.control.objects import (
     Image,
     Limits,
     Node,
+    Policy,
     Remote,
     Thing,
     Token,
@@ -38,6 +40,7 @@ from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
 CONTAINERS_MAX = 1_000_000
+NOTHING_GIVEN: Final[Mapping[str, Any]] = MappingProxyType({})
 KIND_OF_WORD: dict[str, type[Thing]] = {
     kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote)
 }
@@ -81,7 +84,7 @@ def _put(
 ) -> Thing:
     if isinstance(wanted, manifests.WantedCluster):
         principal.require("admin", wanted.name)
-        return put_cluster(tx, wanted.name, None, wanted.limits)
+        return put_cluster(tx, wanted.name, None, wanted.limits, wanted.policy)
     principal.require("write", wanted.cluster)
     match wanted:
         case manifests.WantedDeployment():
@@ -136,19 +139,29 @@ def _upsert(tx: Transaction, new: Remote | Image) -> Thing:
 
 
 def put_cluster(
-    tx: Transaction, name: str, password_hash: str | None, limits: Limits | None = None
+    tx: Transaction,
+    name: str,
+    password_hash: str | None,
+    limits: Limits | None = None,
+    policy: Mapping[str, Any] = NOTHING_GIVEN,
 ) -> Cluster:
-    """Make a cluster, or change its password or limits; None leaves them."""
+    """Make a cluster, or change its password, limits or these fields of its policy."""
     old = tx.state.get(Cluster, names.name(name, "name"))
     if old is None:
         tx.event("created", kind="cluster", name=name)
         return tx.put(
-            Cluster(name=name, password_hash=password_hash or "", limits=limits or Limits())
+            Cluster(
+                name=name,
+                password_hash=password_hash or "",
+                limits=limits or Limits(),
+                policy=replace(Policy(), **policy),
+            )
         )
     new = replace(
         old,
         password_hash=old.password_hash if password_hash is None else password_hash,
         limits=old.limits if limits is None else limits,
+        policy=replace(old.policy, **policy),
     )
     if new == old:
         return old
@@ -156,6 +169,8 @@ def put_cluster(
         tx.event("password_changed", kind="cluster", name=name)
     if new.limits != old.limits:
         tx.event("limits_changed", kind="cluster", name=name)
+    if new.policy != old.policy:
+        tx.event("policy_changed", kind="cluster", name=name)
     return tx.put(new)
 
 
@@ -362,7 +377,7 @@ def view(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
     """The view of a thing as it is given."""
     match thing:
         case Container():
-            return views.container_view(life, thing)
+            return views.container_view(tx.state, life, thing)
         case Deployment():
             return views.deployment_view(tx.state, life, thing)
         case Node():

@@ -31,6 +31,15 @@ POLL_SUSPECT_MS: Final = 45_000
 NodeStatus = Literal["new", "ready", "suspect", "lost"]
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What all containers of a node used when it measured, at a revision of the state."""
+
+    revision: int
+    cpu_millis: int
+    memory_mib: int
+
+
 @dataclass(slots=True)
 class NodeLife:
     """One node, as this life of the server has heard it."""
@@ -47,6 +56,8 @@ class NodeLife:
     holding: tuple[Holding, ...] = ()
     measurements: Measurements | None = None
     is_unsettled: bool = False  # what it reported did not become durable: take it anew
+    uses: deque[Use] = field(default_factory=deque)  # the last so many, the oldest first
+    lent_told: tuple[int, int] = (0, 0)  # CPU and memory lent when what waits was last looked at
     usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
     let_go: dict[str, Container] = field(default_factory=dict)  # by mark: for its repetitions
     lost_ms: int | None = None  # since when it is lost
@@ -80,6 +91,12 @@ class Life:
         """new: not heard in this life of the server; suspect: late; lost: its lease is over."""
         life = self.nodes.get(key)
         return life.status if life else "new"
+
+    def is_ready(self, container: Container) -> bool:
+        """Whether a container counts as ready: it said so, and its node is still heard."""
+        return (
+            container.ready and bool(container.node) and self.status(container.node_key) != "lost"
+        )
 
     def status_at(self, key: str, now_ms: int) -> NodeStatus:
         """What a node's status is by the clock."""

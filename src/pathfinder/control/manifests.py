@@ -1,9 +1,10 @@
 """Documents that people apply: `kind`, `cluster`, `name` and the fields of that kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pathfinder.control import policies
 from pathfinder.control.objects import Limits
 from pathfinder.model import names, resources, selectors
 from pathfinder.model.definitions import (
@@ -15,15 +16,17 @@ from pathfinder.model.definitions import (
 from pathfinder.model.documents import FIELDS, KINDS, allowed_fields
 from pathfinder.model.errors import DefinitionWrong
 
+PRIORITY_MAX = 1_000
 LIMITS_MAX = {"memory_percent": 100, "containers": 100_000, "stateful": 100_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedCluster:
-    """A cluster that shall exist. `limits` None: as they are."""
+    """A cluster that shall exist. `limits` None: as they are. policy: its fields that are given."""
 
     name: str
     limits: Limits | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class WantedDeployment:
     replicas: int
     min_available: int
     spec: ContainerSpec
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class WantedContainer:
     name: str
     labels: Mapping[str, str]
     spec: ContainerSpec
+    priority: int = 0
 
 
 Wanted = WantedCluster | WantedRemote | WantedImage | WantedDeployment | WantedContainer
@@ -92,6 +97,7 @@ def wanted(document: object, place: str) -> Wanted:
         return WantedCluster(
             name=names.name(document.get("name"), f"{place}.name"),
             limits=_limits(fields["limits"], f"{place}.limits") if "limits" in fields else None,
+            policy=policies.given(fields, place),
         )
     cluster = names.name(fields.pop("cluster", "default"), f"{place}.cluster")
     if kind in ("Deployment", "Container"):
@@ -130,7 +136,12 @@ def _deployment(cluster: str, name: str, fields: Mapping[str, Any], place: str) 
         replicas=replicas,
         min_available=min_available(floor, replicas, f"{place}.min_available"),
         spec=container_spec(fields.get("spec"), f"{place}.spec"),
+        priority=_priority(fields, place),
     )
+
+
+def _priority(fields: Mapping[str, Any], place: str) -> int:
+    return resources.count(fields.get("priority", 0), f"{place}.priority", most=PRIORITY_MAX)
 
 
 def min_available(value: object, replicas: int, place: str) -> int:
@@ -152,6 +163,7 @@ def _container(cluster: str, name: str, fields: Mapping[str, Any], place: str) -
         name=name,
         labels=selectors.labels(fields.get("labels"), f"{place}.labels"),
         spec=container_spec(fields.get("spec"), f"{place}.spec"),
+        priority=_priority(fields, place),
     )
 
 

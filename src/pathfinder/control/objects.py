@@ -52,6 +52,41 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     stateful: int = 0
 
 
+class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How much of a node may be reserved in all, in thousandths of what it has.
+
+    More than 1000 only as far as what runs there has been measured to leave unused.
+    """
+
+    cpu_permille: int = 1_000
+    memory_permille: int = 1_000
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the containers of a cluster may reserve together. 0: as much as they like."""
+
+    cpu_millis: int = 0
+    memory_mib: int = 0
+    disk_mib: int = 0
+    processes: int = 0
+    containers: int = 0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How a cluster's nodes are filled.
+
+    placement: fill all alike, or fill up the fullest first. reserved: kept from containers on each
+    node, for the node itself; not where an operator has said what is granted. preemption: whose
+    place a container of higher priority may take.
+    """
+
+    placement: Literal["spread", "pack"] = "spread"
+    overcommit: Overcommit = Overcommit()
+    reserved: Resources = NOTHING
+    quota: Quota = Quota()
+    preemption: Literal["none", "stateless", "all"] = "stateless"
+
+
 class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A set of nodes and what runs on them. `password_hash`: argon2id, "" when none is set."""
 
@@ -59,6 +94,7 @@ class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     name: str
     password_hash: str = ""
     limits: Limits = Limits()
+    policy: Policy = Policy()
 
     @property
     def key(self) -> str:
@@ -109,19 +145,28 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
         each = (f"{kind} containers: {why}" for kind, why in self.silent_kinds.items())
         return self.runtime_error or "; ".join(each)
 
-    def capacity(self) -> Resources:
-        """What containers may use: granted by the operator, else what the node reports."""
+    def capacity(self, reserved: Resources = NOTHING) -> Resources:
+        """What containers may use: granted by the operator, else what the node reports.
+
+        reserved: of what it reports, for the node itself.
+        """
+        facts = self.facts
         return Resources(
-            cpu_millis=self.granted.cpu_millis or _credible(self.facts.cpu_millis),
-            memory_mib=self.granted.memory_mib or _credible(self.facts.memory_mib),
-            disk_mib=self.granted.disk_mib or _credible(self.facts.disk_mib),
+            cpu_millis=self.granted.cpu_millis or _left(facts.cpu_millis, reserved.cpu_millis),
+            memory_mib=self.granted.memory_mib or _left(facts.memory_mib, reserved.memory_mib),
+            disk_mib=self.granted.disk_mib or _left(facts.disk_mib, reserved.disk_mib),
             processes=self.granted.processes,
+            extra=self.granted.extra,
         )
 
 
-def _credible(amount: int) -> int:
-    """Facts are a node's own word: no word of it may overflow the scheduler's columns."""
-    return min(max(amount, 0), AMOUNT_MAX)
+def _left(reported: int, reserved: int) -> int:
+    """Facts are a node's own word: no word of it may overflow the scheduler's columns.
+
+    What reports something keeps a trace of it: 0 would mean that it is not known.
+    """
+    known = min(max(reported, 0), AMOUNT_MAX)
+    return max(known - reserved, 1) if known else 0
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -163,6 +208,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `ended`: how its program ended when it last did. `address`: the last one known of this
     generation. `digest`: of what its instance was made from.
     `home`: the node that has its volumes.
+    `priority`: of a single container; a replica has its deployment's.
+    `nominated`: the node on which others make room for it, and where it is counted while it waits.
     `earlier`: generations whose data it carries on, as it was relocated; the newest last.
     `relocation_error`: why it could not move when it last was to; `relocation_hint`: what helps.
     `taken_digest`: of the definition that it has taken over since without being replaced.
@@ -187,6 +234,8 @@ class Container(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     bootstrap_exit_code: int = -1
     leaving: tuple[Copy, ...] = ()
     home: str = ""
+    priority: int = 0
+    nominated: str = ""
     earlier: tuple[int, ...] = ()
     relocation_error: str = ""
     relocation_hint: str = ""
@@ -246,6 +295,7 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     """Numbered replicas of one definition. `wanted` False: it goes when its last replica has.
 
     `is_scripted`: the definition has calls; `refers`: to these deployments' addresses.
+    `priority`: whose replicas may take the place of others, and are placed first.
     `held`: its replicas stay as they are for the moment, as addresses that they need are about to
     come, which it has waited for since `held_ms`.
     `last_error`, since `last_error_ms`: why it cannot go on as things are, "" while it can.
@@ -256,6 +306,7 @@ class Deployment(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     name: str
     replicas: int
     min_available: int
+    priority: int = 0
     spec: ContainerSpec
     digest: str
     labels: dict[str, str] = {}

@@ -1,19 +1,22 @@
 """State and scheduler: which containers wait for a node, and nodes as the scheduler sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replace_fields
+from itertools import groupby
 from typing import Literal
 
 from msgspec.structs import replace
 
+from pathfinder.control import policies
 from pathfinder.control.life import OUTWAIT_MS, Life
-from pathfinder.control.objects import Cluster, Container, Limits, Node
+from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
+from pathfinder.control.preempting import is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
 from pathfinder.model.affinity import Affinity
 from pathfinder.model.phases import Phase
-from pathfinder.model.resources import AMOUNT_MAX, Resources
+from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.model.selectors import requirement
 from pathfinder.scheduler.draft import Placement
 from pathfinder.scheduler.fit import Request
@@ -23,6 +26,7 @@ from pathfinder.scheduler.ties import Tie
 from pathfinder.wire.messages import Measurements
 
 NO_LIMITS = Limits()
+NO_POLICY = Policy()
 CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
 
 
@@ -36,20 +40,49 @@ def place_waiting(tx: Transaction, life: Life) -> None:
 
 def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
     """Whether any of them was given a node."""
-    waiting = sorted(tx.state.containers(keys), key=lambda c: (c.created_ms, c.revision, c.key))
+    waiting = sorted(tx.state.containers(keys), key=lambda each: _turn(tx.state, each))
     if life.recovering:
         for container in waiting:
             _explain(tx, container, _recovering(tx, life))
         return False
     is_any = False
-    requests = [request_of(tx.state, container) for container in waiting]
-    for container, decision in zip(waiting, place(tx.state.fleet, requests), strict=True):
-        if isinstance(decision, Placement):
-            _assign(tx, container, decision)
-            is_any = True
-        else:
-            _explain(tx, container, decision.explanation.document())
+    for batch in list(_batches(tx.state, waiting)):
+        free = [_without_nomination(tx, container) for container in batch]
+        requests = [request_of(tx.state, container) for container in free]
+        decisions = place(tx.state.fleet, requests)
+        for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
+            if isinstance(decision, Placement):
+                _assign(tx, container, decision)
+                is_any = True
+            elif was.nominated and is_room_being_made(tx.state, was, was.nominated):
+                tx.put_back(was)
+            elif not make_room(tx, life, container, request):
+                _explain(tx, container, decision.explanation.document())
     return is_any
+
+
+def _turn(state: State, container: Container) -> tuple[int, int, int, str]:
+    """The higher priority first, then who has waited longer."""
+    priority = state.priority_of(container)
+    return (-priority, container.created_ms, container.revision, container.key)
+
+
+def _without_nomination(tx: Transaction, container: Container) -> Container:
+    """It may go anywhere; the room that is being made for it is its own again if it does not."""
+    return tx.put(replace(container, nominated="")) if container.nominated else container
+
+
+def _batches(state: State, waiting: Sequence[Container]) -> Iterator[list[Container]]:
+    """Those that are decided together: for whom room is made comes before who might take it."""
+    for _, equals in groupby(waiting, key=state.priority_of):
+        batch: list[Container] = []
+        for container in equals:
+            batch.append(container)
+            if container.nominated:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
 
 def request_of(state: State, container: Container) -> Request:
@@ -116,6 +149,7 @@ def _assign(tx: Transaction, container: Container, placement: Placement) -> None
         replace(
             move(container, Phase.SCHEDULED),
             node=node,
+            nominated="",
             home=node if container.spec.mounts else "",
             assigned=tx.revision,
             why=why,
@@ -167,6 +201,8 @@ def view_for_scheduler(state: State, node: Node, life: Life) -> NodeView:
     status = life.status(node.key)
     cluster = state.get(Cluster, node.cluster)
     limits = cluster.limits if cluster is not None else NO_LIMITS
+    policy = cluster.policy if cluster is not None else NO_POLICY
+    is_lent = policy.overcommit != policies.NO_OVERCOMMIT
     why = node.runtime_error
     if status == "new":
         why = "has not been heard since the server started"
@@ -177,7 +213,10 @@ def view_for_scheduler(state: State, node: Node, life: Life) -> NodeView:
     return NodeView(
         cluster=node.cluster,
         name=node.name,
-        capacity=_capacity(node),
+        capacity=_capacity(node, policy.reserved),
+        lent=policies.lent(policy, node, life.node(node.key), state.on_node(node.key))
+        if is_lent
+        else NOTHING,
         kinds=node.facts.kinds,
         labels=_labels(node),
         cordoned=node.cordoned,
@@ -208,9 +247,9 @@ def why_full(limits: Limits, measured: Measurements | None) -> str:
     return f"uses {used * 100 // total} % of its memory; the limit is {most} %"
 
 
-def _capacity(node: Node) -> Resources:
+def _capacity(node: Node, reserved: Resources) -> Resources:
     """What a node has; one that polls and has not told it yet is not held to have nothing."""
-    told = node.capacity()
+    told = node.capacity(reserved)
     if node.protocol != "poll":
         return told
     return replace_fields(

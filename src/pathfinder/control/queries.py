@@ -22,7 +22,6 @@ from pathfinder.control.objects import (
     Token,
     User,
 )
-from pathfinder.control.settling import is_ready
 from pathfinder.control.state import State
 from pathfinder.model.errors import NotFound, NotLeading
 from pathfinder.model.selectors import Requirement
@@ -218,7 +217,7 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             (not self.node or container.node == self.node or _is_leaving(container, self.node))
             and (not self.phase or container.phase.name == self.phase)
             and (not self.text or self.text.lower() in container.name.lower())
-            and (self.ready is None or is_ready(container, life) == self.ready)
+            and (self.ready is None or life.is_ready(container) == self.ready)
         )
 
 
@@ -242,7 +241,7 @@ def containers(
     ]
     part, after = _part(chosen, window, lambda container: container.name)
     return ContainerPage(
-        items=tuple(views.container_view(life, container) for container in part),
+        items=tuple(views.container_view(state, life, container) for container in part),
         next=after,
         revision=state.revision,
     )
@@ -313,7 +312,7 @@ def one_deployment(controller: Controller, cluster: str, name: str) -> views.Dep
 def one_container(controller: Controller, cluster: str, name: str) -> views.ContainerView:
     """One container; NotFound."""
     container = _need(controller.state, Container, f"{cluster}/{name}")
-    return views.container_view(controller.life, container)
+    return views.container_view(controller.state, controller.life, container)
 
 
 def one_image(controller: Controller, cluster: str, name: str) -> views.ImageView:

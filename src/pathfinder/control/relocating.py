@@ -141,7 +141,8 @@ def _placed(tx: Transaction, container: Container, constraint: str) -> Placement
     """Where it fits under one more constraint, by the same function as everywhere."""
     request = request_of(tx.state, container)
     narrowed = (*request.constraints, requirement(constraint, ""))
-    (decision,) = place(tx.state.fleet, [request_with(request, constraints=narrowed)])
+    moving = request_with(request, constraints=narrowed, is_counted=True)
+    (decision,) = place(tx.state.fleet, [moving])
     if isinstance(decision, Placement):
         return decision
     text = str(decision.explanation.document().get("text", ""))

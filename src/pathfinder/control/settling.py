@@ -44,11 +44,6 @@ def _referrers(tx: Transaction, keys: Iterable[str]) -> set[str]:
     return {key for each in keys if each in referrers for key in referrers[each]}
 
 
-def is_ready(container: Container, life: Life) -> bool:
-    """Whether a container counts as ready: it said so, and its node is still heard."""
-    return container.ready and bool(container.node) and life.status(container.node_key) != "lost"
-
-
 def change_of(container: Container, wanted: Rendered) -> tuple[Change, str]:
     """What would make a container what it is wanted to be, and why."""
     if wanted.digest not in (container.digest, container.taken_digest):
@@ -80,7 +75,7 @@ def steps_of(
     held = f"waits for the address of {_few(awaited(state, deployment))}" if deployment.held else ""
     for container in containers:
         change, why = change_of(container, each(container.ordinal)) if each else ("none", "")
-        is_now_ready = is_ready(container, life)
+        is_now_ready = life.is_ready(container)
         replicas.append(
             Replica(
                 name=container.name,

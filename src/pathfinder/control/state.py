@@ -5,14 +5,22 @@ columns, which are one of them) cannot drift from the things.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pathfinder.control.objects import THINGS, Container, Deployment, Event, Node, Thing
+from pathfinder.control.objects import (
+    THINGS,
+    Cluster,
+    Container,
+    Deployment,
+    Event,
+    Node,
+    Thing,
+)
 from pathfinder.model.definitions import REPLICAS_MAX
-from pathfinder.scheduler.fleet import Fleet, copied
+from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules, copied
 
 T = TypeVar("T", bound=Thing)
 EVENTS_MAX: Final = 20_000  # kept in memory; older ones are in the journal
@@ -84,6 +92,13 @@ class State:
         """The containers of one deployment, ordered by name."""
         return self.containers(self.containers_of_deployment.get(deployment_key, ()))
 
+    def priority_of(self, container: Container) -> int:
+        """A replica has its deployment's."""
+        if not container.deployment:
+            return container.priority
+        deployment = self.get(Deployment, container.group)
+        return deployment.priority if deployment is not None else 0
+
     def on_node(self, node_key: str) -> list[Container]:
         """The containers that count on a node, as current or as leaving, ordered by name."""
         return self.containers(self.containers_of_node.get(node_key, ()))
@@ -120,6 +135,8 @@ class State:
             self._index_node(key, before, after)
         if kind == Deployment.KIND:
             self._index_deployment(key, before, after)
+        if kind == Cluster.KIND:
+            self.fleet.set_rules(key, rules_of(after) if isinstance(after, Cluster) else NO_RULES)
         if after is None:
             table.pop(key, None)
             if kind == Node.KIND:
@@ -172,6 +189,8 @@ class State:
             self.fleet.reserve(
                 node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
             )
+        if container.nominated:
+            self._count_nominated(container, self.fleet.reserve)
         if container.may_be_placed:
             self.pending.add(key)
             if container.spec.affinity:
@@ -195,8 +214,36 @@ class State:
             self.fleet.release(
                 node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
             )
+        if container.nominated:
+            self._count_nominated(container, self.fleet.release)
         self.pending.discard(key)
         self.pending_near.discard(key)
+
+    def _count_nominated(self, container: Container, count: Callable[..., None]) -> None:
+        """Room that is being made for one is nobody else's."""
+        spec = container.spec
+        count(
+            f"{container.cluster}/{container.nominated}",
+            spec.resources,
+            "",
+            stateful=spec.type == "STATEFUL",
+            ports=spec.host_ports,
+        )
+
+
+def rules_of(cluster: Cluster) -> Rules:
+    """A cluster's policy as the scheduler sees it."""
+    quota = cluster.policy.quota
+    return Rules(
+        packs=cluster.policy.placement == "pack",
+        quota=(
+            quota.cpu_millis,
+            quota.memory_mib,
+            quota.disk_mib,
+            quota.processes,
+            quota.containers,
+        ),
+    )
 
 
 def _discard(index: dict[str, set[str]], of: str, key: str) -> None:

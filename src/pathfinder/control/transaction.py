@@ -52,6 +52,10 @@ class Transaction:
         self._set(thing.KIND, thing.key, made)
         return made
 
+    def put_back(self, thing: Thing) -> None:
+        """A thing as it was when something was tried with it: no change, if it was none before."""
+        self._set(thing.KIND, thing.key, thing)
+
     def drop(self, thing: Thing) -> None:
         """Remove a thing."""
         self._set(thing.KIND, thing.key, None)

@@ -12,14 +12,15 @@ from pathfinder.control.objects import (
     Image,
     Limits,
     Node,
+    Policy,
     Remote,
     Token,
     User,
 )
 from pathfinder.control.reasons import NO_LEASE, why_of
-from pathfinder.control.settling import is_ready, steps_of
+from pathfinder.control.settling import steps_of
 from pathfinder.control.state import State
-from pathfinder.model.resources import Resources
+from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
 Action = Literal[
@@ -78,6 +79,7 @@ class ContainerView(View, frozen=True, kw_only=True, gc=False):
     labels: dict[str, str]
     deployment: str
     ordinal: int
+    priority: int
     generation: int
     phase: str
     ready: bool
@@ -106,7 +108,10 @@ class ContainerView(View, frozen=True, kw_only=True, gc=False):
 
 
 class NodeView(View, frozen=True, kw_only=True, gc=False):
-    """One node: what it has, what is reserved, what it uses, when it was last heard."""
+    """One node: what it has, what is reserved, what it uses, when it was last heard.
+
+    lent: what may be reserved beyond its capacity, as what runs there does not use it.
+    """
 
     kind: Literal["Node"] = "Node"
     cluster: str
@@ -118,6 +123,7 @@ class NodeView(View, frozen=True, kw_only=True, gc=False):
     cordoned: bool
     address: str
     capacity: Resources
+    lent: Resources
     reserved: Resources
     containers: int
     runtime_error: str
@@ -138,6 +144,7 @@ class DeploymentView(View, frozen=True, kw_only=True, gc=False):
     labels: dict[str, str]
     replicas: int
     min_available: int
+    priority: int
     current: int
     updated: int
     ready: int
@@ -163,6 +170,7 @@ class ClusterView(View, frozen=True, kw_only=True, gc=False):
     containers: int
     has_password: bool
     limits: Limits
+    policy: Policy
     created_ms: int
     revision: int
 
@@ -247,17 +255,19 @@ class Plan(View, frozen=True, kw_only=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
-def container_view(life: Life, container: Container) -> ContainerView:
+def container_view(state: State, life: Life, container: Container) -> ContainerView:
     """A container as the API shows it."""
     node = container.node or (container.leaving[-1].node if container.leaving else "")
-    ready = is_ready(container, life)
+    ready = life.is_ready(container)
     why, hint = why_of(life, container)
+    priority = state.priority_of(container)
     return ContainerView(
         cluster=container.cluster,
         name=container.name,
         labels=container.labels,
         deployment=container.deployment,
         ordinal=container.ordinal,
+        priority=priority,
         generation=container.generation,
         phase=container.phase.name,
         ready=ready,
@@ -314,7 +324,8 @@ def _usage(life: Life, container: Container) -> ContainerUsage | None:
 
 def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
     """A node as the API shows it."""
-    heard = life.nodes.get(node.key)
+    heard, cluster = life.nodes.get(node.key), state.get(Cluster, node.cluster)
+    shown = state.fleet.view(node.key)
     return NodeView(
         cluster=node.cluster,
         name=node.name,
@@ -324,7 +335,8 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         labels=node.labels,
         cordoned=node.cordoned,
         address=node.address,
-        capacity=node.capacity(),
+        capacity=node.capacity(cluster.policy.reserved if cluster else NOTHING),
+        lent=shown.lent if shown else NOTHING,
         reserved=state.fleet.used(node.key),
         containers=state.fleet.count(node.key),
         runtime_error=node.told_error(),
@@ -348,9 +360,10 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
         labels=deployment.labels,
         replicas=deployment.replicas,
         min_available=deployment.min_available,
+        priority=deployment.priority,
         current=len(wanted),
         updated=steps.updated,
-        ready=sum(is_ready(container, life) for container in wanted),
+        ready=sum(life.is_ready(container) for container in wanted),
         progress=steps.progress
         if deployment.wanted
         else f"deleting: {len(replicas)} replicas left",
@@ -379,6 +392,7 @@ def cluster_view(state: State, cluster: Cluster) -> ClusterView:
         containers=count(Container),
         has_password=bool(cluster.password_hash),
         limits=cluster.limits,
+        policy=cluster.policy,
         created_ms=cluster.created_ms,
         revision=cluster.revision,
     )

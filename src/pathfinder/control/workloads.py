@@ -37,6 +37,7 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         name=wanted.name,
         replicas=wanted.replicas,
         min_available=wanted.min_available,
+        priority=wanted.priority,
         spec=wanted.spec,
         digest=wanted.spec.digest(),
         bootstrap_digest=wanted.spec.bootstrap_digest(),
@@ -56,6 +57,8 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         return old
     tx.happened("changed" if old else "created", new, why=_deployment_change(old, new))
     tx.deployments.add(key)
+    if old is not None and old.priority != new.priority:
+        tx.placing |= tx.state.containers_of_deployment.get(key, set())
     return tx.put(new)
 
 
@@ -66,7 +69,8 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
     key = f"{wanted.cluster}/{wanted.name}"
     old = tx.state.get(Container, key)
     if old is None:
-        return create(tx, wanted.cluster, wanted.name, wanted.spec, labels=dict(wanted.labels))
+        made = create(tx, wanted.cluster, wanted.name, wanted.spec, labels=dict(wanted.labels))
+        return tx.put(replace(made, priority=wanted.priority)) if wanted.priority else made
     if old.deployment:
         raise NameTaken(
             f"{wanted.name!r} is a replica of deployment {old.deployment!r}",
@@ -77,6 +81,9 @@ def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
             f"container {wanted.name!r} is being deleted",
             hint=f"wait: pfi wait container/{wanted.name} --for deleted",
         )
+    if old.priority != wanted.priority:
+        tx.placing.add(key)
+        old = tx.put(replace(old, priority=wanted.priority))
     if old.digest != wanted.spec.digest():
         return begin_anew(tx, old, wanted.spec, why="its definition changed", labels=wanted.labels)
     if old.bootstrap_digest != wanted.spec.bootstrap_digest():
@@ -104,7 +111,9 @@ def create_container(tx: Transaction, wanted: WantedContainer) -> Container:
             hint=f"pfi get container {wanted.name}",
         )
     _check_image(tx, wanted.cluster, wanted.spec)
-    alone = replace(old, wanted=True, deployment="", ordinal=0, created_ms=0)
+    alone = replace(
+        old, wanted=True, deployment="", ordinal=0, created_ms=0, priority=wanted.priority
+    )
     return begin_anew(tx, alone, wanted.spec, why="made again", labels=wanted.labels)
 
 
@@ -145,6 +154,7 @@ def scale(tx: Transaction, key: str, replicas: int, min_available: int | None) -
             labels=old.labels,
             replicas=replicas,
             min_available=floor,
+            priority=old.priority,
             spec=old.spec,
         ),
     )
@@ -167,6 +177,7 @@ def delete_container(tx: Transaction, container: Container, why: str) -> None:
     gone = replace(
         release(tx, container),
         wanted=False,
+        nominated="",
         phase=Phase.SCHEDULE_DELETION,
         ready=False,
         why=why,
@@ -376,6 +387,7 @@ def next_generation(tx: Transaction, released: Container, *, why: str) -> Contai
         hint="",
         error_code="",
         explanation={},
+        nominated="",
         changed_ms=tx.now_ms,
     )
 
@@ -442,6 +454,8 @@ def _deployment_change(old: Deployment | None, new: Deployment) -> str:
         said.append("its definition changed")
     if old.bootstrap_digest != new.bootstrap_digest:
         said.append("its bootstrap changed")
+    if old.priority != new.priority:
+        said.append(f"priority {old.priority} -> {new.priority}")
     if old.labels != new.labels:
         said.append("its labels changed")
     return ", ".join(said)

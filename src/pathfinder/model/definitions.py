@@ -30,6 +30,7 @@ ENVIRONMENT_MAX: Final = 256
 COMMAND_MAX: Final = 128
 TEXT_LENGTH_MAX: Final = 8192
 CONSTRAINTS_MAX: Final = 32
+EXTRA_MAX: Final = 16
 ALIAS: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._:/@+-]{0,254}[a-zA-Z0-9])?")
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{12,64}")
 ENVIRONMENT_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
@@ -249,6 +250,7 @@ def resources_from(value: object, place: str) -> Resources:
     if value is None:
         return NOTHING
     fields = dict(_mapping(value, place))
+    extra = _extra_from(fields.pop("extra", None), f"{place}.extra")
     amounts = {
         "cpu_millis": resources.cpu_millis(fields.pop("cpu"), f"{place}.cpu")
         if "cpu" in fields
@@ -266,10 +268,24 @@ def resources_from(value: object, place: str) -> Resources:
             raise DefinitionWrong(
                 f"{place}.{key}",
                 "is not a resource",
-                hint="resources are cpu, memory, disk and processes",
+                hint=f"resources are cpu, memory, disk and processes; or write extra: {{{key}: 1}}",
             )
         amounts[key] = resources.count(amount, f"{place}.{key}")
-    return Resources(**amounts)
+    return Resources(**amounts, extra=extra)
+
+
+def _extra_from(value: object, place: str) -> tuple[tuple[str, int], ...]:
+    """`{gpu: 2}`: amounts of what people have named, in the order of the names."""
+    if value is None:
+        return ()
+    amounts = _mapping(value, place)
+    if len(amounts) > EXTRA_MAX:
+        raise DefinitionWrong(place, f"at most {EXTRA_MAX} resources of one's own")
+    found = {
+        names.name(key, f"{place}.{key}"): resources.count(amount, f"{place}.{key}")
+        for key, amount in amounts.items()
+    }
+    return tuple(sorted((key, amount) for key, amount in found.items() if amount))
 
 
 def _mapping(value: object, place: str) -> Mapping[str, Any]:

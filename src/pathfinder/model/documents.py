@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Cluster": ("limits",),
+    "Cluster": ("limits", "placement", "overcommit", "reserved", "quota", "preemption"),
     "Remote": ("server", "protocol", "certificate"),
     "Image": ("alias", "fingerprint", "remote", "kind_of_image"),
-    "Deployment": ("labels", "replicas", "min_available", "spec"),
-    "Container": ("labels", "spec"),
+    "Deployment": ("labels", "replicas", "min_available", "priority", "spec"),
+    "Container": ("labels", "priority", "spec"),
 }
 KINDS: Final = tuple(FIELDS)  # in an order in which each finds what it names
 DOCUMENTS_MAX: Final = 1_000  # in one apply

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pathfinder.model.errors import DefinitionWrong
 
@@ -24,20 +24,23 @@ class Resources:
     """What a container may use and reserves, or what a node has. 0 means no limit, none reserved.
 
     cpu_millis: thousandths of a core. memory_mib, disk_mib: mebibytes. processes: a count.
+    extra: whole numbers of what people have named, such as `gpu`, in the order of the names.
     """
 
     cpu_millis: int = 0
     memory_mib: int = 0
     disk_mib: int = 0
     processes: int = 0
+    extra: tuple[tuple[str, int], ...] = ()
 
-    def document(self) -> dict[str, int]:
+    def document(self) -> dict[str, Any]:
         """The non-zero amounts under their field names."""
         amounts = {
             "cpu_millis": self.cpu_millis,
             "memory_mib": self.memory_mib,
             "disk_mib": self.disk_mib,
             "processes": self.processes,
+            "extra": dict(self.extra),
         }
         return {key: amount for key, amount in amounts.items() if amount}
 

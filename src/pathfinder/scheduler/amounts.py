@@ -41,7 +41,8 @@ def resources_words(amounts: Resources, containers: int = 0) -> str:
         ("processes", amounts.processes),
         ("containers_max", containers),
     )
-    return joined(amount_words(code, amount) for code, amount in pairs if amount)
+    extra = (f"{amount} {name}" for name, amount in amounts.extra)
+    return joined((*(amount_words(code, amount) for code, amount in pairs if amount), *extra))
 
 
 def joined(phrases: Iterable[str]) -> str:

@@ -5,13 +5,22 @@ from typing import Final
 
 import numpy as np
 
-from pathfinder.scheduler.explain import Explanation
-from pathfinder.scheduler.fit import IS_STATEFUL, Needs
+from pathfinder.scheduler.explain import Explanation, explain
+from pathfinder.scheduler.fit import (
+    IS_STATEFUL,
+    Needs,
+    Request,
+    examine,
+    needs,
+    quota_shortages,
+    totals,
+)
 from pathfinder.scheduler.fleet import (
     COUNT,
     CPU,
     DISK,
     MEMORY,
+    NO_RULES,
     PROCESSES,
     STATEFUL,
     Columns,
@@ -52,7 +61,9 @@ class Draft:
         self.node_count = len(columns.views)
         self.placed_rows: list[int] = []
         self._groups: dict[str, Numbers] = {}
-        self._ports: dict[str, Numbers] = {}
+        self.packs = columns.rules.packs
+        self._totals = totals(self.amounts) if columns.rules.quota != NO_RULES.quota else []
+        self._claims: dict[str, Numbers] = {}
 
     def group_counts(self, group: str) -> Numbers:
         """How many members of a group each node has, with those placed in this round."""
@@ -60,25 +71,40 @@ class Draft:
             self._groups[group] = self.columns.group_counts(group)
         return self._groups[group]
 
-    def taken(self, ports: tuple[str, ...]) -> dict[str, Numbers]:
-        """How many containers of each node have these host ports, with those of this round."""
-        for port in ports:
-            if port not in self._ports:
-                self._ports[port] = self.columns.port_counts(port)
-        return {port: self._ports[port] for port in ports}
+    def claimable(self, request: Request) -> dict[str, Numbers]:
+        """What each node has left of what a request claims, after those of this round."""
+        for code, _ in request.claims:
+            if code not in self._claims:
+                self._claims[code] = self.columns.claim_left(code)
+        return {code: self._claims[code] for code, _ in request.claims}
 
-    def reserve(self, row: int, need: Needs, group: str, ports: tuple[str, ...]) -> None:
-        """Count one more container on a node."""
+    def is_within_quota(self, request: Request) -> bool:
+        """Whether the cluster as a whole may be given one more."""
+        if not self._totals or request.is_counted:
+            return True
+        return not quota_shortages(self.columns.rules, self._totals, needs(request))
+
+    def explained(self, request: Request) -> Unplaced:
+        """Why a request fits nowhere now."""
+        claimable = self.claimable(request)
+        counts = self.group_counts
+        return Unplaced(explain(examine(self.columns, self.amounts, claimable, request, counts)))
+
+    def reserve(self, row: int, request: Request, need: Needs) -> None:
+        """Count one more container, which needs `need`, on a node."""
         amounts = self.amounts
         for resource in (CPU, MEMORY, DISK, PROCESSES):
             if amount := need[resource]:
                 amounts[resource, row] += amount
         amounts[COUNT, row] += 1
         amounts[STATEFUL, row] += need[IS_STATEFUL]
-        if group:
-            self.group_counts(group)[row] += 1
-        for counts in self.taken(ports).values():
-            counts[row] += 1
+        if self._totals and not request.is_counted:
+            for place, amount in enumerate((*need[:IS_STATEFUL], 1)):
+                self._totals[place] += amount
+        if request.group:
+            self.group_counts(request.group)[row] += 1
+        for code, amount in request.claims:
+            self.claimable(request)[code][row] -= amount
         self.placed_rows.append(row)
 
 
@@ -86,7 +112,7 @@ class Spot:
     """One node for one class, in plain numbers: faster than arrays where one number changes."""
 
     __slots__ = (
-        "_capacities", "_count", "_is_grouped", "_members", "_needs", "_used", "room",
+        "_capacities", "_count", "_is_grouped", "_members", "_needs", "_packs", "_used", "room",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +125,7 @@ class Spot:
         self._count = int(draft.amounts[COUNT, row])
         self._members = members
         self._is_grouped = is_grouped
+        self._packs = draft.packs
 
     def why(self) -> tuple[int, str, int]:
         """Percent left of the scarcer resource when it is given one more, and members before."""
@@ -114,6 +141,8 @@ class Spot:
 
     def key(self) -> int:
         """As `preference` has it: the smaller the better."""
+        if self._packs:
+            return (sum(self._shares()) << (COUNT_BITS + 1)) + self._members
         taken = MILLION - min(self._shares())
         return (self._members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS) + self._count
 
@@ -124,16 +153,23 @@ class Spot:
         ]
 
 
-def preference(traits: Numbers, amounts: Numbers, needed: Numbers, members: Numbers) -> Numbers:
+def preference(
+    traits: Numbers, amounts: Numbers, needed: Numbers, members: Numbers, *, packs: bool
+) -> Numbers:
     """One number per node, the smaller the better: group members, share taken, containers.
 
+    Where nodes are packed: what is left of CPU and memory together, then group members.
     needed: CPU and memory, one below the other.
     """
     capacity = traits[CPU : MEMORY + 1]
     left = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
     # In millionths, so that shares are exact whole numbers: 2^40 times a million is in int64.
     shares = left * MILLION // np.maximum(capacity, 1)
+    keys: Numbers
+    if packs:
+        keys = ((shares[CPU] + shares[MEMORY]) << (COUNT_BITS + 1)) + members
+        return keys
     taken = MILLION - np.minimum(shares[CPU], shares[MEMORY])
-    keys: Numbers = (members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS)
+    keys = (members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS)
     keys += amounts[COUNT]
     return keys

@@ -9,13 +9,22 @@ import numpy as np
 from pathfinder.scheduler.amounts import amount_text, amount_words
 from pathfinder.scheduler.fit import (
     CONSTRAINT_CODE,
-    PORT_CODE,
+    QUOTA_CODE,
     RESOURCE_OF_CODE,
     Failure,
     Feasibility,
 )
-from pathfinder.scheduler.fleet import CONTAINERS_MAX, COUNT, KNOWN, STATEFUL, STATEFUL_MAX, numbers
-from pathfinder.scheduler.remedies import deficits, remedies, smallest
+from pathfinder.scheduler.fleet import (
+    CONTAINERS_MAX,
+    COUNT,
+    EXTRA_CODE,
+    KNOWN,
+    PORT_CODE,
+    STATEFUL,
+    STATEFUL_MAX,
+    numbers,
+)
+from pathfinder.scheduler.remedies import deficits, quota_words, remedies, smallest
 
 NEAREST_MAX: Final = 3
 
@@ -25,7 +34,8 @@ class Reason:
     """One reason, the number of nodes that fail for it, and the predicate of a sentence about them.
 
     code: "cordoned", "unavailable", "memory_limit", "kind", "constraint:rack = r1", "cpu",
-    "memory", "disk", "processes", "containers_max" or "stateful_max".
+    "memory", "disk", "processes", "containers_max", "stateful_max", "port:80/tcp", "extra:gpu", or
+    "quota:memory", which all nodes of the cluster fail for.
     """
 
     code: str
@@ -140,6 +150,12 @@ def _reason_text(feasibility: Feasibility, failure: Failure, count: int) -> str:
     if code.startswith(PORT_CODE):
         port = code.removeprefix(PORT_CODE)
         return f"{'has' if count == 1 else 'have'} given host port {port} away already"
+    if code.startswith(EXTRA_CODE):
+        return _extra_text(feasibility, failure, count)
+    if code.startswith(QUOTA_CODE):
+        what = code.removeprefix(QUOTA_CODE)
+        verb = "is" if count == 1 else "are"
+        return f"{verb} in a cluster whose quota {quota_words(feasibility, what)}"
     verb = "does" if count == 1 else "do"
     if code == "kind":
         return f"{verb} not run {feasibility.request.kind} containers"
@@ -165,6 +181,19 @@ def _shortage_text(feasibility: Feasibility, failure: Failure, count: int) -> st
     if silent:
         detail += f"; {silent} reports none" if silent == 1 else f"; {silent} report none"
     return f"{'lacks' if count == 1 else 'lack'} {word} ({detail})"
+
+
+def _extra_text(feasibility: Feasibility, failure: Failure, count: int) -> str:
+    name = failure.code.removeprefix(EXTRA_CODE)
+    need = dict(feasibility.request.need.extra)[name]
+    left = feasibility.claimable[failure.code]
+    row = smallest(failure.nodes, -left)
+    detail = f"need {need}, "
+    if left[row] > 0:
+        detail += f"most free {left[row]} on {feasibility.columns.names[row]}"
+    else:
+        detail += "nothing free"
+    return f"{'lacks' if count == 1 else 'lack'} {name} ({detail})"
 
 
 def _nearest(feasibility: Feasibility) -> tuple[NearNode, ...]:
@@ -213,4 +242,10 @@ def _fault(feasibility: Feasibility, code: str, row: int) -> str:
         return f"is above the memory limit ({columns.views[columns.names[row]].why_full})"
     if code.startswith(PORT_CODE):
         return f"has given host port {code.removeprefix(PORT_CODE)} away already"
+    if code.startswith(EXTRA_CODE):
+        name = code.removeprefix(EXTRA_CODE)
+        need = dict(feasibility.request.need.extra)[name]
+        return f"lacks {need - int(feasibility.claimable[code][row])} {name}"
+    if code.startswith(QUOTA_CODE):
+        return f"the cluster's quota {quota_words(feasibility, code.removeprefix(QUOTA_CODE))}"
     return f"does not meet {code.removeprefix(CONSTRAINT_CODE)}"

@@ -1,6 +1,6 @@
 """Which nodes can take a container: the one function behind placing, committing and explaining."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from pathfinder.scheduler.fleet import (
     FULL,
     KNOWN,
     MEMORY,
+    NO_RULES,
     PROCESSES,
     STATEFUL,
     STATEFUL_MAX,
@@ -25,6 +26,8 @@ from pathfinder.scheduler.fleet import (
     Fleet,
     Mask,
     Numbers,
+    Rules,
+    claims,
     numbers,
 )
 from pathfinder.scheduler.ties import Members, Tie, breaks
@@ -41,8 +44,9 @@ Needs = tuple[int, int, int, int, int]
 RESOURCE_OF_CODE: Final = {code: resource for resource, code, _ in AMOUNT_CODES}
 PLENTY: Final = 1 << 62  # as many as anybody asks for
 CONSTRAINT_CODE: Final = "constraint:"  # followed by the requirement's text
-PORT_CODE: Final = "port:"  # followed by the host port
-Taken = Mapping[str, Numbers]  # host port -> how many containers of each node have it
+QUOTA_CODE: Final = "quota:"  # followed by the code of what the cluster has used up
+QUOTA_CODES: Final = (*(code for _, code, _ in AMOUNT_CODES), "containers_max")
+Claims = Mapping[str, Numbers]  # host port or extra resource -> how much of it each node has left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,8 @@ class Request:
     group: "cluster/deployment", whose members are spread over nodes, or "". stateful: it counts as
     one of the STATEFUL containers that a cluster may limit. ports: those of its node that it takes,
     as `8080/tcp`, of which a node has one each. ties: to others, a must or a wish each.
-    preferences: requirements that it would rather see met, and how much.
+    preferences: requirements that it would rather see met, and how much. is_counted: it is on a
+    node already and only moves, so that its cluster has it no second time.
     """
 
     name: str
@@ -65,6 +70,12 @@ class Request:
     ports: tuple[str, ...] = ()
     ties: tuple[Tie, ...] = ()
     preferences: tuple[tuple[Requirement, int], ...] = ()
+    is_counted: bool = False
+
+    @property
+    def claims(self) -> tuple[tuple[str, int], ...]:
+        """How much of which host port, or extra resource, it takes."""
+        return claims(self.need, self.ports)
 
 
 class Failure(NamedTuple):
@@ -87,6 +98,7 @@ class Feasibility:
     amounts: Numbers
     failures: tuple[Failure, ...]
     fits: Mask
+    claimable: Claims = field(repr=False)
     members: Members = field(repr=False)
 
     def node_count(self) -> int:
@@ -110,12 +122,12 @@ class Feasibility:
 def feasible(fleet: Fleet, request: Request) -> Feasibility:
     """Which nodes can take the container as the fleet is now."""
     columns = fleet.columns(request.cluster)
-    taken = {port: columns.port_counts(port) for port in request.ports}
-    return examine(columns, columns.amounts, taken, request, columns.group_counts)
+    left = {code: columns.claim_left(code) for code, _ in request.claims}
+    return examine(columns, columns.amounts, left, request, columns.group_counts)
 
 
 def examine(
-    columns: Columns, amounts: Numbers, taken: Taken, request: Request, members: Members
+    columns: Columns, amounts: Numbers, left: Claims, request: Request, members: Members
 ) -> Feasibility:
     """The same over given amounts and members, as in the middle of a round of placements."""
     failures = refusals(columns, request)
@@ -125,14 +137,18 @@ def examine(
     known = columns.traits[KNOWN] != 0
     failures.extend(
         Failure(code, known & nodes)
-        for code, nodes in shortages(columns.traits, amounts, needs(request), taken)
+        for code, nodes in shortages(columns.traits, amounts, needs(request), left, request.claims)
     )
+    if columns.rules.quota != NO_RULES.quota and not request.is_counted:
+        over = quota_shortages(columns.rules, totals(amounts), needs(request))
+        failures.extend(Failure(QUOTA_CODE + code, known) for code in over)
     return Feasibility(
         request=request,
         columns=columns,
         amounts=amounts,
         failures=tuple(failures),
         fits=candidates(columns, failures),
+        claimable=left,
         members=members,
     )
 
@@ -178,21 +194,54 @@ def needs(request: Request) -> Needs:
     return (*numbers(request.need), int(request.stateful))
 
 
-def shortages(traits: Numbers, amounts: Numbers, need: Needs, taken: Taken) -> list[Failure]:
+def totals(amounts: Numbers) -> list[int]:
+    """What all containers of a cluster reserve together: four resources, and how many they are."""
+    summed: list[int] = amounts[: len(QUOTA_CODES)].sum(axis=1).tolist()
+    return summed
+
+
+def quota_shortages(rules: Rules, used: Sequence[int], need: Needs) -> list[str]:
+    """The codes of what the cluster as a whole may not be given more of."""
+    each = (*need[:IS_STATEFUL], 1)
+    return [
+        code
+        for code, most, total, amount in zip(QUOTA_CODES, rules.quota, used, each, strict=True)
+        if most and amount and total + amount > most
+    ]
+
+
+def shortages(
+    traits: Numbers,
+    amounts: Numbers,
+    need: Needs,
+    claimable: Claims,
+    claimed: Sequence[tuple[str, int]],
+) -> list[Failure]:
     """Reasons that depend on what runs there: less is left than what one container takes."""
-    return [Failure(code, left < each) for code, left, each in lefts(traits, amounts, need, taken)]
+    every = lefts(traits, amounts, need, claimable, claimed)
+    return [Failure(code, left < each) for code, left, each in every]
 
 
-def room(traits: Numbers, amounts: Numbers, need: Needs, taken: Taken) -> Numbers:
+def room(
+    traits: Numbers,
+    amounts: Numbers,
+    need: Needs,
+    claimable: Claims,
+    claimed: Sequence[tuple[str, int]],
+) -> Numbers:
     """How many such containers each node has room for, one after another."""
     least: Numbers = np.full(traits.shape[1], PLENTY, np.int64)
-    for _, left, each in lefts(traits, amounts, need, taken):
+    for _, left, each in lefts(traits, amounts, need, claimable, claimed):
         np.minimum(least, left // each if each > 1 else left, out=least)
     return least
 
 
 def lefts(
-    traits: Numbers, amounts: Numbers, need: Needs, taken: Taken
+    traits: Numbers,
+    amounts: Numbers,
+    need: Needs,
+    claimable: Claims,
+    claimed: Sequence[tuple[str, int]],
 ) -> Iterator[tuple[str, Numbers, int]]:
     """For each reason that depends on what runs there: what is left, and what one takes of it.
 
@@ -216,5 +265,5 @@ def lefts(
     if need[IS_STATEFUL]:
         most = traits[STATEFUL_MAX]
         yield "stateful_max", np.where(most > 0, most - amounts[STATEFUL], PLENTY), 1
-    for port, counts in taken.items():
-        yield PORT_CODE + port, 1 - counts, 1
+    for code, each in claimed:
+        yield code, claimable[code], each

@@ -6,7 +6,7 @@ the order in which nodes and containers came.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -37,7 +37,25 @@ TRAITS: Final = 10
 AMOUNTS: Final = 6
 ROWS_MIN: Final = 16
 DOMAINS_MAX: Final = 64  # labels whose domains are remembered
+PORT_CODE: Final = "port:"  # followed by the host port
+EXTRA_CODE: Final = "extra:"  # followed by the resource's name
 MASKS_MAX: Final = 1024  # remembered answers of one cluster: 10 MiB with 10,000 nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for a whole cluster.
+
+    packs: full nodes are filled up first, instead of all being filled alike. quota: what all
+    containers of the cluster may reserve together, in the order of the columns (the four resources
+    and the number of containers); 0: as much as they like.
+    """
+
+    packs: bool = False
+    quota: tuple[int, ...] = (0, 0, 0, 0, 0)
+
+
+NO_RULES: Final = Rules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +66,8 @@ class NodeView:
     silent_kinds: kinds whose daemon alone does not answer, and why.
     capacity: 0 for disk or processes means unknown, and unlimited; 0 for CPU or memory means that
     the node cannot be used. containers_max, stateful_max: 0 means no bound. why_full: why its
-    measured memory keeps it from new containers, "" when it does not.
+    measured memory keeps it from new containers, "" when it does not. lent: CPU and memory that may
+    be reserved beyond its capacity, as what it has leaves that much of their reservations unused.
     """
 
     cluster: str
@@ -63,6 +82,7 @@ class NodeView:
     containers_max: int = 0
     stateful_max: int = 0
     why_full: str = ""
+    lent: Resources = NOTHING
 
     def why_silent(self, kind: str) -> str:
         """Why it is unavailable to containers of a kind."""
@@ -119,7 +139,9 @@ class Columns:
         self._traits: Numbers = np.zeros((TRAITS, ROWS_MIN), np.int64)
         self._amounts: Numbers = np.zeros((AMOUNTS, ROWS_MIN), np.int64)
         self._groups: dict[str, dict[str, int]] = {}
-        self._ports: dict[str, dict[str, int]] = {}  # as _groups: host port -> node -> containers
+        self._claims: dict[str, dict[str, int]] = {}  # host port or extra -> node -> amount
+        self._lent: dict[str, list[int]] = {}  # node -> CPU and memory beyond its capacity
+        self.rules = NO_RULES
         self._masks: dict[str | Requirement, Mask] = {}
         self._domains: dict[str, Domains] = {}
         self._is_arranged = True
@@ -149,12 +171,18 @@ class Columns:
             *numbers(view.capacity), view.containers_max, view.stateful_max, 1,
             view.cordoned, not view.available, bool(view.why_full),
         )  # fmt: skip
+        self._lent.pop(view.name, None)
+        if view.lent != NOTHING:
+            self._lent[view.name] = [view.lent.cpu_millis, view.lent.memory_mib]
+            self._traits[CPU, row] += view.lent.cpu_millis
+            self._traits[MEMORY, row] += view.lent.memory_mib
 
     def forget(self, name: str) -> None:
         """The node is no longer a candidate; amounts on it stay until they are released."""
         if self.views.pop(name, None) is not None:
             row = self.rows[name]
             self._traits[:, row] = 0
+            self._lent.pop(name, None)
             self._drop_if_empty(name, row)
 
     def add(
@@ -179,18 +207,47 @@ class Columns:
         assert amounts[COUNT, row] >= 0, f"released more on {name} than was reserved"
         if group:
             _add_to(self._groups, name, group, count)
-        for port in ports:
-            _add_to(self._ports, name, port, count)
+        for code, amount in claims(need, ports):
+            _add_to(self._claims, name, code, count * amount)
         if count < 0:
+            if name in self._lent:
+                self._call_in(name, row, need)
             self._drop_if_empty(name, row)
+
+    def _call_in(self, name: str, row: int, need: Resources) -> None:
+        """What goes no longer leaves anything unused: how much that was is known when measured."""
+        lent = self._lent[name]
+        for resource, amount in ((CPU, need.cpu_millis), (MEMORY, need.memory_mib)):
+            called_in = min(lent[resource], amount)
+            lent[resource] -= called_in
+            self._traits[resource, row] -= called_in
 
     def group_counts(self, group: str) -> Numbers:
         """How many containers of a group each node has; a new column."""
         return self._counts(self._groups.get(group, {}))
 
-    def port_counts(self, port: str) -> Numbers:
-        """How many containers of each node have a host port (`8080/tcp`); a new column."""
-        return self._counts(self._ports.get(port, {}))
+    def claim_left(self, code: str) -> Numbers:
+        """How much of a host port, or of an extra resource, each node has left; a new column."""
+        left: Numbers = self.claim_capacity(code) - self._counts(self._claims.get(code, {}))
+        return left
+
+    def extra_used(self, name: str) -> tuple[tuple[str, int], ...]:
+        """What is taken on one node of resources that people have named."""
+        taken = (
+            (code.removeprefix(EXTRA_CODE), by_node[name])
+            for code, by_node in self._claims.items()
+            if code.startswith(EXTRA_CODE) and name in by_node
+        )
+        return tuple(sorted(taken))
+
+    def claim_capacity(self, code: str) -> Numbers:
+        """How much of it each node has: one of each host port; a new column."""
+        if code.startswith(PORT_CODE):
+            return np.ones(len(self.names), np.int64)
+        name = code.removeprefix(EXTRA_CODE)
+        views = self.views
+        has = [dict(views[n].capacity.extra).get(name, 0) if n in views else 0 for n in self.names]
+        return np.array(has, np.int64)
 
     def _counts(self, by_node: Mapping[str, int]) -> Numbers:
         counts: Numbers = np.zeros(len(self.names), np.int64)
@@ -293,6 +350,14 @@ def _answers(view: NodeView) -> tuple[object, ...]:
     return (view.labels, view.kinds, view.silent_kinds)
 
 
+def claims(need: Resources, ports: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """What a container takes besides the four resources: how much of what."""
+    if not need.extra and not ports:
+        return ()
+    extra = ((EXTRA_CODE + name, amount) for name, amount in need.extra)
+    return (*((PORT_CODE + port, 1) for port in ports), *extra)
+
+
 def _add_to(table: dict[str, dict[str, int]], name: str, what: str, count: int) -> None:
     nodes = table.setdefault(what, {})
     nodes[name] = nodes.get(name, 0) + count
@@ -312,10 +377,19 @@ class Fleet:
 
     def __init__(self) -> None:
         self._clusters: dict[str, Columns] = {}
+        self._rules: dict[str, Rules] = {}
 
     def copy(self) -> "Fleet":
         """The same nodes and amounts, to be changed apart."""
         return copied(self, Fleet())
+
+    def set_rules(self, cluster: str, rules: Rules) -> None:
+        """What holds for a whole cluster, from now on."""
+        self._rules.pop(cluster, None)
+        if rules != NO_RULES:
+            self._rules[cluster] = rules
+        if columns := self._clusters.get(cluster):
+            columns.rules = rules
 
     def set_node(self, key: str, node: NodeView) -> None:
         """Describe a node anew."""
@@ -366,7 +440,11 @@ class Fleet:
     def used(self, key: str) -> Resources:
         """What is reserved on a node."""
         columns, row = self._find(key)
-        return NOTHING if row < 0 else resources(tuple(columns.amounts[:COUNT, row].tolist()))
+        if row < 0:
+            return NOTHING
+        used = resources(tuple(columns.amounts[:COUNT, row].tolist()))
+        extra = columns.extra_used(key.partition("/")[2])
+        return replace(used, extra=extra) if extra else used
 
     def free(self, key: str) -> Resources:
         """What is left of a node's capacity, at least 0; 0 also where the capacity is unknown."""
@@ -383,7 +461,10 @@ class Fleet:
 
     def columns(self, cluster: str) -> Columns:
         """A cluster's nodes in the order of their names, to read until the fleet next changes."""
-        columns = self._clusters.get(cluster) or Columns()
+        columns = self._clusters.get(cluster)
+        if columns is None:
+            columns = Columns()
+            columns.rules = self._rules.get(cluster, NO_RULES)
         columns.arrange()
         return columns
 
@@ -391,6 +472,7 @@ class Fleet:
         columns = self._clusters.get(cluster)
         if columns is None:
             columns = self._clusters[cluster] = Columns()
+            columns.rules = self._rules.get(cluster, NO_RULES)
         return columns
 
     def _find(self, key: str) -> tuple[Columns, int]:

@@ -26,11 +26,9 @@ from pathfinder.scheduler.draft import (
     Unplaced,
     preference,
 )
-from pathfinder.scheduler.explain import explain
 from pathfinder.scheduler.fit import (
     Request,
     candidates,
-    examine,
     needs,
     refusals,
     room,
@@ -98,6 +96,8 @@ class _Round:
             if len(self._classes) == CLASSES_MAX:
                 del self._classes[next(iter(self._classes))]
             self._classes[class_number] = chooser
+        if not self._draft.is_within_quota(request):
+            return self._draft.explained(request)
         return chooser.choose(request, to_come + 1)
 
     def _chooser(self, request: Request, count: int) -> "_Chooser | TiedChooser":
@@ -109,9 +109,9 @@ class _Round:
 class _Chooser:
     """What is computed once for all equal requests of a round.
 
-    Every placement makes its node less preferable, never more. So of `count` equal requests in
-    succession none goes beyond the `count` nodes that are best at the beginning: these stand in a
-    heap, and beyond the worst of them nothing is looked at.
+    Every placement changes its own node alone, and fills up one at most. So of `count` equal
+    requests in succession none goes beyond the `count` nodes that are best at the beginning: these
+    stand in a heap, and beyond the worst of them nothing is looked at.
     """
 
     def __init__(self, draft: Draft, request: Request, count: int) -> None:
@@ -120,7 +120,7 @@ class _Chooser:
         self.members = draft.group_counts(request.group)
         self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
         self.group = request.group
-        self._ports = request.ports
+        self._request = request
         self._deployment = request.group.rpartition("/")[2]
         self._open = candidates(draft.columns, refusals(draft.columns, request))
         self._unplaced: Unplaced | None = None
@@ -144,7 +144,7 @@ class _Chooser:
             spot = self._spots[row] = self._spot(row)
         name = self.draft.columns.names[row]
         placement = Placement(f"{request.cluster}/{name}", self._why(spot))
-        self.draft.reserve(row, self.need, self.group, self._ports)
+        self.draft.reserve(row, request, self.need)
         self._seen += 1
         spot.take()
         if spot.room:
@@ -157,17 +157,20 @@ class _Chooser:
     def _begin(self, count: int) -> None:
         """Compute everything: which nodes fit, and the heap of the `count` best of them."""
         draft = self.draft
-        traits, amounts, taken = draft.traits, draft.amounts, draft.taken(self._ports)
+        traits, amounts = draft.traits, draft.amounts
+        claimed, claimable = self._request.claims, draft.claimable(self._request)
         self.room: Numbers | None  # for a single one it is enough to know where there is any
         if count > 1:
-            self.room = np.where(self._open, room(traits, amounts, self.need, taken), 0)
+            self.room = np.where(
+                self._open, room(traits, amounts, self.need, claimable, claimed), 0
+            )
             shut = self.room < 1
         else:
             shut = ~self._open
-            for failure in shortages(traits, amounts, self.need, taken):
+            for failure in shortages(traits, amounts, self.need, claimable, claimed):
                 shut |= failure.nodes
             self.room = None
-        self.keys = preference(traits, amounts, self._needed, self.members)
+        self.keys = preference(traits, amounts, self._needed, self.members, packs=draft.packs)
         self.keys[shut] = NOWHERE
         self._fit_count = len(shut) - int(np.count_nonzero(shut))
         self._seen = len(draft.placed_rows)
@@ -190,16 +193,15 @@ class _Chooser:
 
     def _explained(self, request: Request) -> Unplaced:
         if self._unplaced is None:
-            draft = self.draft
-            taken = draft.taken(request.ports)
-            examined = examine(draft.columns, draft.amounts, taken, request, draft.group_counts)
-            self._unplaced = Unplaced(explain(examined))
+            self._unplaced = self.draft.explained(request)
         return self._unplaced
 
     def _why(self, spot: Spot) -> str:
         percent, word, members = spot.why()
         reasons = f"{percent} % of {word} free"
-        if self.group:
+        if self.draft.packs:
+            reasons = f"the fullest that it fits on, {reasons}"
+        elif self.group:
             reasons = f"fewest replicas of {self._deployment} ({members}), {reasons}"
         count = self.draft.node_count
         if self._fit_count == 1:

@@ -1,18 +1,31 @@
 """What would make a container fit: the smallest changes, each true when it alone is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from pathfinder.model.resources import NOTHING, Resources
-from pathfinder.scheduler.amounts import joined, resources_words
-from pathfinder.scheduler.fit import CONSTRAINT_CODE, PORT_CODE, RESOURCE_OF_CODE, Feasibility
+from pathfinder.scheduler.amounts import amount_text, amount_words, joined, resources_words
+from pathfinder.scheduler.fit import (
+    CONSTRAINT_CODE,
+    IS_STATEFUL,
+    QUOTA_CODE,
+    QUOTA_CODES,
+    RESOURCE_OF_CODE,
+    Failure,
+    Feasibility,
+    candidates,
+    needs,
+    totals,
+)
 from pathfinder.scheduler.fleet import (
     CONTAINERS_MAX,
     COUNT,
+    EXTRA_CODE,
     KNOWN,
+    PORT_CODE,
     STATEFUL,
     STATEFUL_MAX,
     Mask,
@@ -66,6 +79,20 @@ class FreePorts:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeExtra:
+    """Release so much of these resources of people's own on the node."""
+
+    amounts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseQuota:
+    """Let the cluster as a whole have so much. to: by the code of what is used up."""
+
+    to: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AskLess:
     """Need at most these amounts; 0: as much as before."""
 
@@ -82,7 +109,18 @@ class AddNode:
     labels: Mapping[str, str]
 
 
-Change = Uncordon | BringBack | Relieve | DropConstraints | Free | FreePorts | AskLess | AddNode
+Change = (
+    Uncordon
+    | BringBack
+    | Relieve
+    | DropConstraints
+    | Free
+    | FreePorts
+    | FreeExtra
+    | RaiseQuota
+    | AskLess
+    | AddNode
+)
 COUNT_CODES: Final = (
     ("containers_max", CONTAINERS_MAX, COUNT),
     ("stateful_max", STATEFUL_MAX, STATEFUL),
@@ -104,7 +142,9 @@ class Remedy:
                 return f"{phrase}: pfi uncordon {self.node}"
             case (AddNode(),):
                 return f"{phrase}: start pathfinder-agent there with a join token of this cluster"
-            case (BringBack() | Relieve() | Free() | FreePorts(),):
+            case (BringBack() | Relieve() | Free() | FreePorts() | FreeExtra() | RaiseQuota(),):
+                return phrase
+            case (*_, AddNode()):
                 return phrase
             case _:
                 return f"{phrase}: then {self.node} fits"
@@ -118,6 +158,9 @@ def remedies(feasibility: Feasibility) -> tuple[Remedy, ...]:
 
     The last is a new node, unless no node could ever meet the constraints.
     """
+    quota = tuple(f for f in feasibility.failures if f.code.startswith(QUOTA_CODE))
+    if quota:
+        return _within_quota(feasibility, quota)
     hurdles = _Hurdles(feasibility)
     found = hurdles.single_changes() or hurdles.combination()
     request = feasibility.request
@@ -133,6 +176,46 @@ def remedies(feasibility: Feasibility) -> tuple[Remedy, ...]:
     return tuple(found)
 
 
+def _within_quota(feasibility: Feasibility, quota: tuple[Failure, ...]) -> tuple[Remedy, ...]:
+    """The quota first, and then what else it takes."""
+    others = tuple(failure for failure in feasibility.failures if failure not in quota)
+    fits = candidates(feasibility.columns, list(others))
+    need = (*needs(feasibility.request)[:IS_STATEFUL], 1)
+    used = totals(feasibility.amounts)
+    more = RaiseQuota(
+        tuple(
+            (code, total + amount)
+            for code, total, amount in zip(QUOTA_CODES, used, need, strict=True)
+            if any(failure.code == QUOTA_CODE + code for failure in quota)
+        )
+    )
+    if (row := first(fits)) >= 0:
+        return (Remedy(feasibility.columns.names[row], (more,)),)
+    rest = remedies(replace(feasibility, failures=others, fits=fits))
+    return tuple(Remedy(each.node, (more, *each.changes)) for each in rest)
+
+
+def quota_words(feasibility: Feasibility, code: str) -> str:
+    """How much of a cluster's quota is used, and what is asked for."""
+    place = QUOTA_CODES.index(code)
+    used = totals(feasibility.amounts)[place]
+    most = feasibility.columns.rules.quota[place]
+    need = (*needs(feasibility.request)[:IS_STATEFUL], 1)[place]
+    word = {"cpu": "CPU", "containers_max": "containers"}.get(code, code)
+    return (
+        f"of {word} is used up ({amount_text(code, used)} of {amount_text(code, most)}, "
+        f"{amount_text(code, need)} more asked for)"
+    )
+
+
+def _free_phrase(change: Free, node: str) -> str:
+    verb, place = ("remove", "from") if change.amounts == NOTHING else ("free", "on")
+    phrases = [text for text in (resources_words(change.amounts, change.containers),) if text]
+    if change.stateful:
+        phrases.append(f"{change.stateful} STATEFUL container{'s' * (change.stateful > 1)}")
+    return f"{verb} {joined(phrases)} {place} {node}"
+
+
 def _phrase(change: Change, node: str) -> str:
     match change:
         case Uncordon():
@@ -141,18 +224,17 @@ def _phrase(change: Change, node: str) -> str:
             return f"bring {node} back ({why})" if why else f"bring {node} back"
         case Relieve(why):
             return f"use less memory on {node} or raise the cluster's memory_percent ({why})"
-        case DropConstraints((constraint,)):
-            return f"drop the constraint {constraint}"
         case DropConstraints(constraints):
-            return f"drop the constraints {joined(constraints)}"
-        case Free(amounts, containers, stateful):
-            verb, place = ("remove", "from") if amounts == NOTHING else ("free", "on")
-            phrases = [text for text in (resources_words(amounts, containers),) if text]
-            if stateful:
-                phrases.append(f"{stateful} STATEFUL container{'s' * (stateful > 1)}")
-            return f"{verb} {joined(phrases)} {place} {node}"
+            return f"drop the constraint{'s' * (len(constraints) > 1)} {joined(constraints)}"
+        case Free():
+            return _free_phrase(change, node)
         case FreePorts(ports):
             return f"free host port {joined(ports)} on {node}, or ask for another"
+        case FreeExtra(amounts):
+            return f"free {joined(f'{amount} {name}' for name, amount in amounts)} on {node}"
+        case RaiseQuota(to):
+            words = joined(amount_words(code, amount) for code, amount in to)
+            return f"raise the cluster's quota to {words}, or delete what it need not have"
         case AskLess(at_most):
             return f"ask for at most {resources_words(at_most)}"
         case AddNode(kind, need, constraints):
@@ -169,6 +251,8 @@ class _Hurdles:
         self._kind = feasibility.request.kind
         self._amounts = feasibility.amounts
         self._need = numbers(feasibility.request.need)
+        self._extra_needs = dict(feasibility.request.claims)
+        self._claimable = feasibility.claimable
         self._failed = {failure.code: failure.nodes for failure in feasibility.failures}
         self._constraints = [code for code in self._failed if code.startswith(CONSTRAINT_CODE)]
         self._dropped: Numbers = np.zeros(len(feasibility.fits), np.int64)
@@ -178,6 +262,13 @@ class _Hurdles:
         self._taken: Numbers = np.zeros(len(feasibility.fits), np.int64)
         for code in self._ports:
             self._taken += self._failed[code]
+        self._extras = [code for code in self._failed if code.startswith(EXTRA_CODE)]
+        self._claimed: Numbers = np.zeros(len(feasibility.fits), np.int64)
+        lacking: Mask = np.zeros(len(feasibility.fits), np.bool_)
+        for code in self._extras:
+            self._claimed += self._failed[code]
+            has = feasibility.columns.claim_capacity(code)
+            lacking |= self._failed[code] & (has < self._extra_needs[code])
         self._short: Mask = np.zeros(len(feasibility.fits), np.bool_)
         for code, _, _ in COUNT_CODES:
             if code in self._failed:
@@ -193,7 +284,10 @@ class _Hurdles:
         self._askable = self._short & self._can_ask_less()
         known = feasibility.columns.traits[KNOWN] != 0
         self._possible: Mask = (
-            known & ~self._failed["kind"] & (~self._short | self._freeable | self._askable)
+            known
+            & ~self._failed["kind"]
+            & ~lacking
+            & (~self._short | self._freeable | self._askable)
         )
         self._steps: Numbers = (
             self._failed["cordoned"].astype(np.int64)
@@ -201,6 +295,7 @@ class _Hurdles:
             + self._failed["memory_limit"]
             + (self._dropped > 0)
             + (self._taken > 0)
+            + (self._claimed > 0)
             + self._short
         )
 
@@ -218,6 +313,8 @@ class _Hurdles:
             found.append(self._remedy(row, self._drop(row)))
         if (row := smallest(single & (self._taken > 0), self._taken)) >= 0:
             found.append(self._remedy(row, self._free_ports(row)))
+        if (row := smallest(single & (self._claimed > 0), self._claimed)) >= 0:
+            found.append(self._remedy(row, self._free_extra(row)))
         if (row := smallest(single & self._freeable, self._missing)) >= 0:
             found.append(self._remedy(row, self._free(row)))
         if (row := smallest(single & self._askable, self._missing)) >= 0:
@@ -241,6 +338,8 @@ class _Hurdles:
             changes.append(self._drop(row))
         if self._taken[row]:
             changes.append(self._free_ports(row))
+        if self._claimed[row]:
+            changes.append(self._free_extra(row))
         if self._freeable[row]:
             changes.append(self._free(row))
         elif self._askable[row]:
@@ -253,6 +352,18 @@ class _Hurdles:
     def _free_ports(self, row: int) -> FreePorts:
         failed = (code for code in self._ports if self._failed[code][row])
         return FreePorts(tuple(code.removeprefix(PORT_CODE) for code in failed))
+
+    def _free_extra(self, row: int) -> FreeExtra:
+        return FreeExtra(
+            tuple(
+                (
+                    code.removeprefix(EXTRA_CODE),
+                    self._extra_needs[code] - int(self._claimable[code][row]),
+                )
+                for code in self._extras
+                if self._failed[code][row]
+            )
+        )
 
     def _can_free(self) -> Mask:
         """Where the failing amounts would be there if enough others went."""

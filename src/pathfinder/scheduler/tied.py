@@ -13,8 +13,7 @@ from typing import Final
 import numpy as np
 
 from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced, preference
-from pathfinder.scheduler.explain import explain
-from pathfinder.scheduler.fit import Request, candidates, examine, needs, refusals, room
+from pathfinder.scheduler.fit import Request, candidates, needs, refusals, room
 from pathfinder.scheduler.fleet import CPU, MEMORY, Domains, Index, Mask, Numbers
 from pathfinder.scheduler.ties import (
     Tie,
@@ -83,7 +82,7 @@ class TiedChooser:
         name = self._draft.columns.names[row]
         spot = self._spots.get(row) or self._spot(row)
         placement = Placement(f"{request.cluster}/{name}", self._why(spot, row))
-        self._draft.reserve(row, self._need, request.group, request.ports)
+        self._draft.reserve(row, request, self._need)
         self._seen += 1
         self._take(row, spot)
         return placement
@@ -101,12 +100,13 @@ class TiedChooser:
     def _begin(self) -> None:
         """Work out every row."""
         draft, request = self._draft, self._request
-        traits, amounts, taken = draft.traits, draft.amounts, draft.taken(request.ports)
+        traits, amounts, claimable = draft.traits, draft.amounts, draft.claimable(request)
         self._seen = len(draft.placed_rows)
         self._spots: dict[int, Spot] = {}
-        self._room: Numbers = np.where(self._open, room(traits, amounts, self._need, taken), 0)
+        left = room(traits, amounts, self._need, claimable, request.claims)
+        self._room: Numbers = np.where(self._open, left, 0)
         members = draft.group_counts(request.group)
-        self._keys = preference(traits, amounts, self._needed, members)
+        self._keys = preference(traits, amounts, self._needed, members, packs=draft.packs)
         self._states = [_State(draft, tie, request, self._open) for tie in self._ties]
         self._penalties: Numbers = np.zeros(len(self._keys), np.int64)
         for requirement, weight in request.preferences:
@@ -191,12 +191,7 @@ class TiedChooser:
 
     def _explained(self) -> Unplaced:
         if self._unplaced is None:
-            draft, request = self._draft, self._request
-            taken = draft.taken(request.ports)
-            members = draft.group_counts
-            self._unplaced = Unplaced(
-                explain(examine(draft.columns, draft.amounts, taken, request, members))
-            )
+            self._unplaced = self._draft.explained(self._request)
         return self._unplaced
 
     def _why(self, spot: Spot, row: int) -> str:

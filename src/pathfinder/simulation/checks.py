@@ -9,7 +9,7 @@ from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import request_of
 from pathfinder.control.rendering import rendered
-from pathfinder.control.settling import change_of, is_ready
+from pathfinder.control.settling import change_of
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
 from pathfinder.runtimes.port import Instance, NotThere
@@ -166,7 +166,7 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
             isinstance(before, Container)
             and before.deployment
             and before.name not in unready
-            and is_ready(before, life)
+            and life.is_ready(before)
             and (not isinstance(after, Container) or after.generation != before.generation)
         ):
             replaced[before.group] += 1
@@ -174,7 +174,7 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
         deployment = controller.state.get(Deployment, group)
         if deployment is None or not deployment.wanted:
             continue
-        ready = sum(is_ready(each, life) for each in controller.state.replicas(group))
+        ready = sum(life.is_ready(each) for each in controller.state.replicas(group))
         if ready < deployment.min_available:
             raise Broken(
                 f"promise 6: {group} has {ready} ready, {deployment.min_available} must stay: "

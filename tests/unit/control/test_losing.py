@@ -68,7 +68,7 @@ def test_stateful_containers_wait_for_their_node_or_a_person_and_say_so(
     settle(*nodes)
     (name,) = [each.name for each in room.state.on_node("c/n1")]
     lose(room, nodes[1:])
-    waiting = container_view(room.controller.life, room.container(name))
+    waiting = container_view(room.state, room.controller.life, room.container(name))
     room.ask(Delete("node", CLUSTER, "n1", force=True))
     settle(*nodes[1:])
 

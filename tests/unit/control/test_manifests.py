@@ -22,7 +22,7 @@ WRONG: list[tuple[object, str, str]] = [
     ({**CONTAINER, "name": "a_b"}, "d.name: 'a_b' cannot be a name", ""),
     ({**CONTAINER, "name": "x" * 64}, "d.name: ", ""),
     ({**CONTAINER, "cluster": "/"}, "d.cluster: '/' cannot be a name", ""),
-    ({**CONTAINER, "replicas": 2}, "d.replicas: is not a field of a Container", "labels, spec"),
+    ({**CONTAINER, "replicas": 2}, "d.replicas: is not a field of a Container", "priority, spec"),
     ({**CONTAINER, "labels": {"a": 1}}, "d.labels", ""),
     ({**CONTAINER, "spec": None}, "d.spec: must be a mapping, not nothing", ""),
     ({**CONTAINER, "spec": {}}, "d.spec.image: is missing", "pfi get images"),

@@ -140,7 +140,7 @@ def test_copy_that_fails_again_and_again_leaves_it_where_it_is(
     relocate(room)
     settle(source, target)
     after = room.container("web")
-    view = container_view(room.controller.life, after)
+    view = container_view(room.state, room.controller.life, after)
 
     assert (after.node, after.ready, after.leaving, target.holding) == ("n1", True, (), {})
     assert view.relocation_error == "could not move to n2: no way to 10.0.0.1:8443"
@@ -359,7 +359,7 @@ def test_target_that_is_lost_when_it_may_run_is_waited_for_until_a_person_knows_
 ) -> None:
     until_it_may_start(room, source, target)
     lose(room, source)
-    waiting = container_view(room.controller.life, room.container("web"))
+    waiting = container_view(room.state, room.controller.life, room.container("web"))
     halted = parts(source)
     room.ask(Delete("node", CLUSTER, "n2", force=True))
     settle(source)
