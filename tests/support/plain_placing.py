@@ -108,6 +108,8 @@ class PlainNode:
 
     def over_quota(self, request: Request) -> set[str]:
         """The codes of what the whole cluster may have no more of."""
+        if self.rules.quota == NO_RULES.quota:
+            return set()
         used, count = NOTHING, 0
         for node in self.all_nodes.values():
             used, count = plus(used, node.used), count + node.count
