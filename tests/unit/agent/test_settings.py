@@ -69,7 +69,11 @@ def test_every_setting_can_be_given_by_environment() -> None:
         ((*NEEDED, "--runtime", "lxd,docker", "--socket", "/x"), {}, "name=value"),
         ((*NEEDED, "--socket", "docker=/x"), {}, "--socket docker: is not one of"),
         ((*NEEDED, "--capacity", "cpu"), {}, "name=value"),
-        ((*NEEDED, "--capacity", "extra.gpu=two"), {}, "--capacity.extra.gpu: 'two' is not a whole"),
+        (
+            (*NEEDED, "--capacity", "extra.gpu=two"),
+            {},
+            "--capacity.extra.gpu: 'two' is not a whole",
+        ),
         ((*NEEDED, "--capacity", "ram=3"), {}, "--capacity.ram: is not a resource"),
         ((*NEEDED, "--name", "not_a_name"), {}, "cannot be a name"),
         (
