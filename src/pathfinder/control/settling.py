@@ -104,6 +104,9 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
     deployment = tx.state.get(Deployment, key)
     if deployment is None:
         return False
+    if _is_as_wanted(tx.state, deployment):
+        tx.deployments.discard(key)
+        return False
     replicas = tx.state.replicas(key)
     if not deployment.wanted:
         return _let_go(tx, deployment, replicas)
@@ -126,6 +129,33 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         if steps.blocked:
             tx.happened("blocked", deployment, why=steps.blocked)
     return bool(steps.create or steps.replace or steps.delete)
+
+
+def _is_as_wanted(state: State, deployment: Deployment) -> bool:
+    """Whether there is nothing to do but to wait: the usual case, found out without any step.
+
+    As `deployment_steps` would say: exactly the wanted replicas, all made by its definition.
+    """
+    if not deployment.wanted or deployment.is_scripted or deployment.held:
+        return False
+    if deployment.blocked or deployment.last_error:
+        return False
+    keys = state.containers_of_deployment.get(deployment.key, ())
+    if len(keys) != deployment.replicas:
+        return False
+    containers = state.things[Container.KIND]
+    for key in keys:
+        each = containers[key]
+        assert isinstance(each, Container)
+        if not (
+            each.wanted
+            and each.round
+            and each.digest == deployment.digest
+            and each.bootstrap_digest == deployment.bootstrap_digest
+            and each.ordinal <= deployment.replicas
+        ):
+            return False
+    return True
 
 
 def _let_go(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> bool:

@@ -20,7 +20,8 @@ from pathfinder.control.objects import (
     Thing,
 )
 from pathfinder.model.definitions import REPLICAS_MAX
-from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules, copied
+from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules
+from pathfinder.scheduler.sharing import Index, copied
 
 T = TypeVar("T", bound=Thing)
 EVENTS_MAX: Final = 20_000  # kept in memory; older ones are in the journal
@@ -52,19 +53,21 @@ class State:
         self.things: dict[str, dict[str, Thing]] = {kind.KIND: {} for kind in THINGS}
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self.fleet = Fleet()
-        self.containers_of_deployment: dict[str, set[str]] = {}
-        self.containers_of_node: dict[str, set[str]] = {}
+        self.containers_of_deployment: Index[set[str]] = Index(set)
+        self.containers_of_node: Index[set[str]] = Index(set)
         self.pending: set[str] = set()
         self.pending_near: set[str] = set()  # of these, those that may wait for another container
         self.nodes_with_orphans: set[str] = set()
         self.held: set[str] = set()  # deployments that wait for addresses
-        self.referrers: dict[str, set[str]] = {}  # deployment -> those that refer to it
+        self.referrers: Index[set[str]] = Index(set)  # deployment -> those that refer to it
         self.renderings: dict[str, Any] = {}  # of `control.rendering`, which can do without
         self.polling_nodes: dict[str, str] = {}  # digest of the credential -> key
 
     def copy(self) -> "State":
         """A state of its own with the same things, for questions: cheap, as things never change."""
-        return copied(self, State())
+        twin = copied(self, State(), but=("things",))
+        twin.things = {kind: table.copy() for kind, table in self.things.items()}
+        return twin
 
     def get(self, kind: type[T], key: str) -> T | None:
         """One thing, or None."""
@@ -163,7 +166,7 @@ class State:
                 _discard(self.referrers, f"{before.cluster}/{name}", key)
         if isinstance(after, Deployment):
             for name in after.refers:
-                self.referrers.setdefault(f"{after.cluster}/{name}", set()).add(key)
+                self.referrers.to_change(f"{after.cluster}/{name}").add(key)
         elif isinstance(before, Deployment) and before.is_scripted:
             for ordinal in range(1, REPLICAS_MAX + 1):
                 self.renderings.pop(f"{key}/{ordinal}", None)
@@ -172,10 +175,10 @@ class State:
     def _index(self, key: str, container: Container) -> None:
         # The table's own key, not an equal text: a million of them are 60 MiB.
         if container.deployment:
-            self.containers_of_deployment.setdefault(container.group, set()).add(key)
+            self.containers_of_deployment.to_change(container.group).add(key)
         if container.node:
             node_key = container.node_key
-            self.containers_of_node.setdefault(node_key, set()).add(key)
+            self.containers_of_node.to_change(node_key).add(key)
             self.fleet.reserve(
                 node_key,
                 container.spec.resources,
@@ -185,7 +188,7 @@ class State:
             )
         for copy in container.leaving:
             node_key = f"{container.cluster}/{copy.node}"
-            self.containers_of_node.setdefault(node_key, set()).add(key)
+            self.containers_of_node.to_change(node_key).add(key)
             self.fleet.reserve(
                 node_key, copy.resources, copy.group, stateful=copy.stateful, ports=copy.ports
             )
@@ -246,9 +249,9 @@ def rules_of(cluster: Cluster) -> Rules:
     )
 
 
-def _discard(index: dict[str, set[str]], of: str, key: str) -> None:
-    keys = index.get(of)
-    if keys is not None:
+def _discard(index: Index[set[str]], of: str, key: str) -> None:
+    if of in index:
+        keys = index.to_change(of)
         keys.discard(key)
         if not keys:
-            del index[of]
+            index.drop(of)

@@ -26,16 +26,17 @@ from pathfinder.model import names
 from pathfinder.model.definitions import REPLICAS_MAX
 from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound, TooMuch
 from pathfinder.model.phases import Phase
-from pathfinder.model.resources import Resources, count
+from pathfinder.model.resources import count
 from pathfinder.model.selectors import requirement
 from pathfinder.scheduler.draft import Placement
+from pathfinder.scheduler.fit import Request, needs
+from pathfinder.scheduler.headroom import fullest, head_room, without_each
 from pathfinder.scheduler.place import place
 
 ADDED_MAX: Final = 10_000
 LOSSES_MAX: Final = 1_000  # selectors and names in one question
 ROUNDS_MAX: Final = 500  # 99 replicas that are replaced one after another, several times
 SPARE_NODES_MAX: Final = 100  # how many nodes are tried one by one for the N+1 verdict
-RESOURCES: Final = ("cpu_millis", "memory_mib", "disk_mib")
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,58 +303,51 @@ def _blocked(tx: Transaction) -> tuple[str, ...]:
     return tuple(sorted(said - {""}))
 
 
-def _takers(twin: State, cluster: str) -> list[str]:
-    """The nodes that take containers, by name."""
-    views = twin.fleet.columns(cluster).views
-    return sorted(name for name, view in views.items() if view.available and not view.cordoned)
-
-
 def _room(twin: State, cluster: str) -> dict[str, Room]:
-    takers = _takers(twin, cluster)
-    columns = twin.fleet.columns(cluster)
-    out = {}
-    for resource in RESOURCES:
-        rows = [
-            (
-                getattr(columns.views[name].capacity, resource),
-                getattr(twin.fleet.used(f"{cluster}/{name}"), resource),
-                name,
-            )
-            for name in takers
-        ]
-        most_free, most_free_on = max(((c - u, n) for c, u, n in rows), default=(0, ""))
-        out[resource] = Room(
-            capacity=sum(capacity for capacity, _, _ in rows),
-            reserved=sum(used for _, used, _ in rows),
-            free=sum(max(capacity - used, 0) for capacity, used, _ in rows),
-            most_free=max(most_free, 0),
-            most_free_on=most_free_on if most_free > 0 else "",
-        )
-    return out
+    return {
+        name: Room(**dataclasses.asdict(each))
+        for name, each in head_room(twin.fleet, cluster).items()
+    }
 
 
 def _spare(twin: State, cluster: str) -> Spare:
     """Lose each node in turn, in thought: do its containers fit on the others?"""
-    takers = _takers(twin, cluster)
-
-    def reserved(name: str) -> tuple[int, str]:
-        used: Resources = twin.fleet.used(f"{cluster}/{name}")
-        return (-used.memory_mib - used.cpu_millis, name)
-
-    tried = sorted(takers, key=reserved)[:SPARE_NODES_MAX]
-    fails = {}
-    for name in tried:
-        key, view = f"{cluster}/{name}", twin.fleet.columns(cluster).views[name]
-        requests = [
-            request_of(twin, each)
-            for each in twin.on_node(key)
+    takers = fullest(twin.fleet, cluster)
+    tried = takers[:SPARE_NODES_MAX]
+    there = {
+        name: [
+            dataclasses.replace(request_of(twin, each), is_counted=True)
+            for each in twin.on_node(f"{cluster}/{name}")
             if each.wanted and each.node == name
         ]
-        twin.fleet.set_node(key, dataclasses.replace(view, available=False))
-        outcomes = place(twin.fleet, requests)
-        twin.fleet.set_node(key, view)
-        if missing := sum(not isinstance(outcome, Placement) for outcome in outcomes):
-            fails[name] = missing
+        for name in tried
+    }
+    tied = {name for name, requests in there.items() if any(each.ties for each in requests)}
+    fails = {name: _missing(twin, cluster, name, there[name]) for name in tied}
+    # Where it fits is not asked: without its group a request is like all of its shape.
+    free = {
+        name: sorted((dataclasses.replace(request, group="") for request in requests), key=_size)
+        for name, requests in there.items()
+        if name not in tied
+    }
+    fails.update(without_each(twin.fleet, cluster, free.items()))
     return Spare(
-        holds=not fails, checked=len(tried), nodes=len(takers), fails=dict(sorted(fails.items()))
+        holds=not any(fails.values()),
+        checked=len(tried),
+        nodes=len(takers),
+        fails={name: missing for name, missing in sorted(fails.items()) if missing},
     )
+
+
+def _size(request: Request) -> tuple[int, ...]:
+    """The largest first, and equal ones together."""
+    return tuple(-amount for amount in needs(request))
+
+
+def _missing(twin: State, cluster: str, name: str, requests: list[Request]) -> int:
+    """How many of them fit nowhere while one node takes nothing: with all that ties them."""
+    key, view = f"{cluster}/{name}", twin.fleet.columns(cluster).views[name]
+    twin.fleet.set_node(key, dataclasses.replace(view, available=False))
+    outcomes = place(twin.fleet, requests)
+    twin.fleet.set_node(key, view)
+    return sum(not isinstance(outcome, Placement) for outcome in outcomes)

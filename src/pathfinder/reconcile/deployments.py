@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from pathfinder.model.definitions import REPLICAS_MAX
 from pathfinder.model.names import replica_name
 
@@ -23,8 +25,7 @@ class Wanted:
     min_available: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
+class Replica(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One replica as it is.
 
     change: what would make it what the definition, rendered for this replica, says; `why` is the
@@ -83,7 +84,7 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
     ordered = sorted(replicas, key=lambda replica: (replica.ordinal, replica.name))
     live = [replica for replica in ordered if not replica.leaving]
     kept = [r for r in live if 1 <= r.ordinal <= deployment.replica_count]
-    surplus = [r for r in live if r not in kept]
+    surplus = [r for r in live if not 1 <= r.ordinal <= deployment.replica_count]
     outdated = [r for r in kept if r.change != "none"]
     taken = {replica.ordinal for replica in ordered}
     create = [n for n in range(1, deployment.replica_count + 1) if n not in taken]

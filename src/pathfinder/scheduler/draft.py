@@ -60,16 +60,27 @@ class Draft:
         assert self.amounts[COUNT].max(initial=0) + placements_max < COUNT_LIMIT
         self.node_count = len(columns.views)
         self.placed_rows: list[int] = []
-        self._groups: dict[str, Numbers] = {}
+        self._members: dict[str, dict[int, int]] = {}
+        self._columns_of: dict[str, Numbers] = {}
         self.packs = columns.rules.packs
         self._totals = totals(self.amounts) if columns.rules.quota != NO_RULES.quota else []
         self._claims: dict[str, Numbers] = {}
 
+    def members(self, group: str) -> dict[int, int]:
+        """How many members of a group which row has, with those placed in this round."""
+        members = self._members.get(group)
+        if members is None:
+            members = self._members[group] = self.columns.group_rows(group)
+        return members
+
     def group_counts(self, group: str) -> Numbers:
-        """How many members of a group each node has, with those placed in this round."""
-        if group not in self._groups:
-            self._groups[group] = self.columns.group_counts(group)
-        return self._groups[group]
+        """The same as a column."""
+        column = self._columns_of.get(group)
+        if column is None:
+            column = self._columns_of[group] = np.zeros(len(self.columns.names), np.int64)
+            for row, count in self.members(group).items():
+                column[row] = count
+        return column
 
     def claimable(self, request: Request) -> dict[str, Numbers]:
         """What each node has left of what a request claims, after those of this round."""
@@ -92,19 +103,30 @@ class Draft:
 
     def reserve(self, row: int, request: Request, need: Needs) -> None:
         """Count one more container, which needs `need`, on a node."""
+        self._count(row, request, need, 1)
+
+    def release(self, row: int, request: Request) -> None:
+        """Take back one `reserve`."""
+        self._count(row, request, needs(request), -1)
+
+    def _count(self, row: int, request: Request, need: Needs, count: int) -> None:
         amounts = self.amounts
         for resource in (CPU, MEMORY, DISK, PROCESSES):
             if amount := need[resource]:
-                amounts[resource, row] += amount
-        amounts[COUNT, row] += 1
-        amounts[STATEFUL, row] += need[IS_STATEFUL]
+                amounts[resource, row] += count * amount
+        amounts[COUNT, row] += count
+        if need[IS_STATEFUL]:
+            amounts[STATEFUL, row] += count
         if self._totals and not request.is_counted:
             for place, amount in enumerate((*need[:IS_STATEFUL], 1)):
-                self._totals[place] += amount
-        if request.group:
-            self.group_counts(request.group)[row] += 1
+                self._totals[place] += count * amount
+        if group := request.group:
+            members = self.members(group)
+            members[row] = members.get(row, 0) + count
+            if group in self._columns_of:
+                self._columns_of[group][row] += count
         for code, amount in request.claims:
-            self.claimable(request)[code][row] -= amount
+            self.claimable(request)[code][row] -= count * amount
         self.placed_rows.append(row)
 
 
@@ -112,64 +134,72 @@ class Spot:
     """One node for one class, in plain numbers: faster than arrays where one number changes."""
 
     __slots__ = (
-        "_capacities", "_count", "_is_grouped", "_members", "_needs", "_packs", "_used", "room",
+        "_count", "_cpu_left", "_is_grouped", "_members", "_memory_left", "_need", "_of_cpu",
+        "_of_memory", "_packs", "_share_of_cpu", "_share_of_memory", "room",
     )  # fmt: skip
 
     def __init__(
         self, draft: Draft, row: int, *, need: Needs, members: int, is_grouped: bool, room: int
     ) -> None:
         self.room = room
-        self._capacities = draft.traits[CPU : MEMORY + 1, row].tolist()
-        self._used = draft.amounts[CPU : MEMORY + 1, row].tolist()
-        self._needs = need[CPU : MEMORY + 1]
+        self._of_cpu: int
+        self._of_memory: int
+        self._of_cpu, self._of_memory = draft.traits[CPU : MEMORY + 1, row].tolist()
+        used_cpu, used_memory = draft.amounts[CPU : MEMORY + 1, row].tolist()
+        self._cpu_left, self._memory_left = self._of_cpu - used_cpu, self._of_memory - used_memory
+        self._need = need[CPU : MEMORY + 1]
         self._count = int(draft.amounts[COUNT, row])
         self._members = members
         self._is_grouped = is_grouped
         self._packs = draft.packs
+        self._share()
 
     def why(self) -> tuple[int, str, int]:
         """Percent left of the scarcer resource when it is given one more, and members before."""
-        share, word = min(zip(self._shares(), ("CPU", "memory"), strict=True))
-        return 100 * share // MILLION, word, self._members
+        if self._share_of_cpu <= self._share_of_memory:
+            return 100 * self._share_of_cpu // MILLION, "CPU", self._members
+        return 100 * self._share_of_memory // MILLION, "memory", self._members
 
     def take(self) -> None:
         """It is given one of the class."""
         self.room -= 1
         self._count += 1
         self._members += self._is_grouped
-        self._used = [used + need for used, need in zip(self._used, self._needs, strict=True)]
+        self._cpu_left -= self._need[0]
+        self._memory_left -= self._need[1]
+        self._share()
 
     def key(self) -> int:
-        """As `preference` has it: the smaller the better."""
+        """As `preference` has it, with members: the smaller the better."""
+        shares: tuple[int, int] = self._share_of_cpu, self._share_of_memory
         if self._packs:
-            return (sum(self._shares()) << (COUNT_BITS + 1)) + self._members
-        taken = MILLION - min(self._shares())
+            return (sum(shares) << (COUNT_BITS + 1)) + self._members
+        taken = MILLION - min(shares)
         return (self._members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS) + self._count
 
-    def _shares(self) -> list[int]:
-        return [
-            max(capacity - used - need, 0) * MILLION // capacity
-            for capacity, used, need in zip(self._capacities, self._used, self._needs, strict=True)
-        ]
+    def _share(self) -> None:
+        """What is left of each, in millionths, when it is given one more."""
+        need_cpu, need_memory = self._need
+        self._share_of_cpu = max(self._cpu_left - need_cpu, 0) * MILLION // self._of_cpu
+        self._share_of_memory = max(self._memory_left - need_memory, 0) * MILLION // self._of_memory
 
 
-def preference(
-    traits: Numbers, amounts: Numbers, needed: Numbers, members: Numbers, *, packs: bool
-) -> Numbers:
-    """One number per node, the smaller the better: group members, share taken, containers.
+def preference(traits: Numbers, amounts: Numbers, needed: Numbers, *, packs: bool) -> Numbers:
+    """One number per node, the smaller the better: share taken, containers.
 
-    Where nodes are packed: what is left of CPU and memory together, then group members.
-    needed: CPU and memory, one below the other.
+    Where nodes are packed: what is left of CPU and memory together. Members of the request's group
+    are not in it. needed: CPU and memory, one below the other.
     """
     capacity = traits[CPU : MEMORY + 1]
     left = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
     # In millionths, so that shares are exact whole numbers: 2^40 times a million is in int64.
-    shares = left * MILLION // np.maximum(capacity, 1)
+    left *= MILLION
+    left //= np.maximum(capacity, 1)
     keys: Numbers
     if packs:
-        keys = ((shares[CPU] + shares[MEMORY]) << (COUNT_BITS + 1)) + members
+        keys = (left[CPU] + left[MEMORY]) << (COUNT_BITS + 1)
         return keys
-    taken = MILLION - np.minimum(shares[CPU], shares[MEMORY])
-    keys = (members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS)
+    keys = MILLION - np.minimum(left[CPU], left[MEMORY])
+    keys <<= COUNT_BITS
     keys += amounts[COUNT]
     return keys

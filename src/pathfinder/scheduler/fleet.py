@@ -7,18 +7,18 @@ the order in which nodes and containers came.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.sharing import Index, copied
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Index = npt.NDArray[np.intp]
-T = TypeVar("T")
+Rows = npt.NDArray[np.intp]
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
 CPU: Final = 0
@@ -108,11 +108,11 @@ class Domains:
 
     names: tuple[str, ...]
     ids: Numbers
-    rows: Index
+    rows: Rows
     of_rows: Numbers
-    _rows_of: dict[int, Index] = field(default_factory=dict, repr=False)
+    _rows_of: dict[int, Rows] = field(default_factory=dict, repr=False)
 
-    def rows_of(self, domain: int) -> Index:
+    def rows_of(self, domain: int) -> Rows:
         """The rows of one domain; looked for once."""
         rows = self._rows_of.get(domain)
         if rows is None:
@@ -138,8 +138,8 @@ class Columns:
         self.views: dict[str, NodeView] = {}
         self._traits: Numbers = np.zeros((TRAITS, ROWS_MIN), np.int64)
         self._amounts: Numbers = np.zeros((AMOUNTS, ROWS_MIN), np.int64)
-        self._groups: dict[str, dict[str, int]] = {}
-        self._claims: dict[str, dict[str, int]] = {}  # host port or extra -> node -> amount
+        self._groups: Index[dict[str, int]] = Index(dict)
+        self._claims: Index[dict[str, int]] = Index(dict)  # host port or extra -> node -> amount
         self._lent: dict[str, list[int]] = {}  # node -> CPU and memory beyond its capacity
         self.rules = NO_RULES
         self._masks: dict[str | Requirement, Mask] = {}
@@ -221,6 +221,10 @@ class Columns:
             called_in = min(lent[resource], amount)
             lent[resource] -= called_in
             self._traits[resource, row] -= called_in
+
+    def group_rows(self, group: str) -> dict[int, int]:
+        """How many containers of a group which row has; those with none are not in it."""
+        return {self.rows[name]: count for name, count in self._groups.get(group, {}).items()}
 
     def group_counts(self, group: str) -> Numbers:
         """How many containers of a group each node has; a new column."""
@@ -358,14 +362,14 @@ def claims(need: Resources, ports: Sequence[str]) -> tuple[tuple[str, int], ...]
     return (*((PORT_CODE + port, 1) for port in ports), *extra)
 
 
-def _add_to(table: dict[str, dict[str, int]], name: str, what: str, count: int) -> None:
-    nodes = table.setdefault(what, {})
+def _add_to(table: Index[dict[str, int]], name: str, what: str, count: int) -> None:
+    nodes = table.to_change(what)
     nodes[name] = nodes.get(name, 0) + count
     assert nodes[name] >= 0, f"released more of {what} on {name} than was reserved"
     if not nodes[name]:
         del nodes[name]
     if not nodes:
-        del table[what]
+        table.drop(what)
 
 
 class Fleet:
@@ -483,16 +487,3 @@ class Fleet:
     def _drop_if_empty(self, cluster: str, columns: Columns) -> None:
         if not columns.rows:
             del self._clusters[cluster]
-
-
-def copied(original: T, twin: T) -> T:
-    """`twin` with the tables and indexes of `original`; what is never changed is shared."""
-    for name, value in vars(original).items():
-        setattr(twin, name, _copied(value))
-    return twin
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return value.copy() if hasattr(value, "copy") else value

@@ -11,47 +11,23 @@ for every container, which a property test compares it with.
 from collections import Counter
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
-from pathfinder.scheduler.draft import (
-    NOWHERE,
-    Draft,
-    Placement,
-    Spot,
-    Unplaced,
-    preference,
-)
-from pathfinder.scheduler.fit import (
-    Request,
-    candidates,
-    needs,
-    refusals,
-    room,
-    shortages,
-)
-from pathfinder.scheduler.fleet import CPU, MEMORY, Fleet, Numbers
+from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced
+from pathfinder.scheduler.fit import Request
+from pathfinder.scheduler.fleet import Fleet, Numbers, Rows
+from pathfinder.scheduler.shapes import Shape
 from pathfinder.scheduler.tied import TiedChooser
-from pathfinder.scheduler.ties import Tie
 
-CLASSES_MAX: Final = 256  # remembered at once: 20 MiB with 10,000 nodes
+CLASSES_MAX: Final = 256  # remembered at once
+SHAPES_MAX: Final = 256  # the same: 40 MiB with 10,000 nodes
 
-Index = npt.NDArray[np.intp]
-RequestClass = tuple[
-    str,
-    str,
-    Resources,
-    tuple[Requirement, ...],
-    str,
-    bool,
-    tuple[str, ...],
-    tuple[Tie, ...],
-    tuple[tuple[Requirement, int], ...],
-]
+_ShapeOf = tuple[str, Resources, tuple[Requirement, ...], bool, tuple[str, ...]]
+_ClassOf = tuple[object, ...]
 
 
 def place(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:
@@ -59,51 +35,76 @@ def place(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplace
 
     The fleet stays as it is: the caller reserves what it accepts.
     """
-    class_numbers: dict[RequestClass, int] = {}
-    classes = [
-        class_numbers.setdefault(_class_of(request), len(class_numbers)) for request in requests
-    ]
-    remaining = Counter(classes)
-    rounds: dict[str, _Round] = {}
-    outcomes: list[Placement | Unplaced] = []
-    for request, class_number in zip(requests, classes, strict=True):
-        each = rounds.get(request.cluster)
-        if each is None:
-            columns = fleet.columns(request.cluster)
-            each = rounds[request.cluster] = _Round(Draft(columns, placements_max=len(requests)))
-        remaining[class_number] -= 1
-        outcomes.append(each.place(request, class_number, to_come=remaining[class_number]))
-    return outcomes
+    clusters = {request.cluster for request in requests}
+    if len(clusters) == 1:
+        return _in_cluster(fleet, requests)
+    found: dict[int, Placement | Unplaced] = {}
+    for cluster in sorted(clusters):
+        numbers = [n for n, request in enumerate(requests) if request.cluster == cluster]
+        decided = _in_cluster(fleet, [requests[number] for number in numbers])
+        found.update(zip(numbers, decided, strict=True))
+    return [found[number] for number in range(len(requests))]
+
+
+def _in_cluster(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:
+    """The same for one cluster: nothing in another matters to it."""
+    columns = fleet.columns(requests[0].cluster)
+    return Round(Draft(columns, placements_max=len(requests))).decide(requests)
 
 
 def best(fleet: Fleet, request: Request, count: int) -> list[tuple[str, str]]:
     """The names of the `count` best nodes for one container, and what speaks for each."""
     draft = Draft(fleet.columns(request.cluster), placements_max=1)
-    return TiedChooser(draft, request).best(count)
+    return TiedChooser(Shape(draft, request), request).best(count)
 
 
-class _Round:
+class Round:
     """One cluster's placements, one after another."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._classes: dict[int, _Chooser | TiedChooser] = {}
+        self._shapes: dict[_ShapeOf, Shape] = {}
 
-    def place(self, request: Request, class_number: int, *, to_come: int) -> Placement | Unplaced:
+    def decide(self, requests: Sequence[Request]) -> list[Placement | Unplaced]:
+        """For each in turn."""
+        class_numbers: dict[_ClassOf, int] = {}
+        classes = [
+            class_numbers.setdefault(_class_of(request), len(class_numbers)) for request in requests
+        ]
+        remaining = Counter(classes)
+        outcomes = []
+        for request, class_number in zip(requests, classes, strict=True):
+            remaining[class_number] -= 1
+            outcomes.append(self._one(request, class_number, to_come=remaining[class_number]))
+        self._classes.clear()
+        return outcomes
+
+    def _one(self, request: Request, class_number: int, *, to_come: int) -> Placement | Unplaced:
         """Decide for one; `to_come`: so many more of its class will follow."""
         chooser = self._classes.pop(class_number, None) or self._chooser(request, to_come + 1)
         if to_come:
-            if len(self._classes) == CLASSES_MAX:
-                del self._classes[next(iter(self._classes))]
+            _make_room(self._classes, CLASSES_MAX)
             self._classes[class_number] = chooser
         if not self._draft.is_within_quota(request):
             return self._draft.explained(request)
         return chooser.choose(request, to_come + 1)
 
     def _chooser(self, request: Request, count: int) -> "_Chooser | TiedChooser":
+        shape_of = _shape_of(request)
+        shape = self._shapes.get(shape_of)
+        if shape is None:
+            _make_room(self._shapes, SHAPES_MAX)
+            shape = self._shapes[shape_of] = Shape(self._draft, request)
         if request.ties or request.preferences:
-            return TiedChooser(self._draft, request)
-        return _Chooser(self._draft, request, count)
+            return TiedChooser(shape, request)
+        return _Chooser(shape, request, count)
+
+
+def _make_room(remembered: dict[Any, Any], most: int) -> None:
+    """The oldest goes when there is one too many."""
+    if len(remembered) == most:
+        del remembered[next(iter(remembered))]
 
 
 class _Chooser:
@@ -114,15 +115,13 @@ class _Chooser:
     stand in a heap, and beyond the worst of them nothing is looked at.
     """
 
-    def __init__(self, draft: Draft, request: Request, count: int) -> None:
-        self.draft = draft
-        self.need = needs(request)
-        self.members = draft.group_counts(request.group)
-        self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
+    def __init__(self, shape: Shape, request: Request, count: int) -> None:
+        self.draft = shape.draft
+        self.need = shape.need
         self.group = request.group
-        self._request = request
+        self._shape = shape
+        self._members = self.draft.members(request.group) if request.group else {}
         self._deployment = request.group.rpartition("/")[2]
-        self._open = candidates(draft.columns, refusals(draft.columns, request))
         self._unplaced: Unplaced | None = None
         self._begin(count)
 
@@ -155,28 +154,17 @@ class _Chooser:
         return placement
 
     def _begin(self, count: int) -> None:
-        """Compute everything: which nodes fit, and the heap of the `count` best of them."""
-        draft = self.draft
-        traits, amounts = draft.traits, draft.amounts
-        claimed, claimable = self._request.claims, draft.claimable(self._request)
-        self.room: Numbers | None  # for a single one it is enough to know where there is any
-        if count > 1:
-            self.room = np.where(
-                self._open, room(traits, amounts, self.need, claimable, claimed), 0
-            )
-            shut = self.room < 1
-        else:
-            shut = ~self._open
-            for failure in shortages(traits, amounts, self.need, claimable, claimed):
-                shut |= failure.nodes
-            self.room = None
-        self.keys = preference(traits, amounts, self._needed, self.members, packs=draft.packs)
-        self.keys[shut] = NOWHERE
-        self._fit_count = len(shut) - int(np.count_nonzero(shut))
-        self._seen = len(draft.placed_rows)
+        """The heap of the `count` best nodes of those that fit."""
+        shape = self._shape
+        shape.refresh()
+        # For a single one it is enough to know where there is any room.
+        self._rooms = shape.rooms() if count > 1 else None
+        keys = shape.keys_for(self._members)
+        self._fit_count = shape.fit_count
+        self._seen = len(self.draft.placed_rows)
         self._spots: dict[int, Spot] = {}
-        best = _best_rows(self.keys, min(count, self._fit_count))
-        self._heap = list(zip(self.keys[best].tolist(), best.tolist(), strict=True))
+        best = _best_rows(keys, min(count, self._fit_count))
+        self._heap = list(zip(keys[best].tolist(), best.tolist(), strict=True))
         # All that is not in the heap comes after this one.
         self._horizon = max(self._heap, default=(NOWHERE, 0))
         heapify(self._heap)
@@ -186,9 +174,9 @@ class _Chooser:
             self.draft,
             row,
             need=self.need,
-            members=int(self.members[row]),
+            members=self._members.get(row, 0),
             is_grouped=bool(self.group),
-            room=1 if self.room is None else int(self.room[row]),
+            room=1 if self._rooms is None else int(self._rooms[row]),
         )
 
     def _explained(self, request: Request) -> Unplaced:
@@ -210,7 +198,7 @@ class _Chooser:
         return f"{reasons}; {self._fit_count} of {count} nodes fit"
 
 
-def _best_rows(keys: Numbers, count: int) -> Index:
+def _best_rows(keys: Numbers, count: int) -> Rows:
     """The rows of the `count` smallest keys; of equal keys those with the smaller rows."""
     if count <= 1:
         return np.array([keys.argmin()] if count else [], np.intp)
@@ -220,15 +208,15 @@ def _best_rows(keys: Numbers, count: int) -> Index:
     return np.concatenate((below, level))
 
 
-def _class_of(request: Request) -> RequestClass:
+def _shape_of(request: Request) -> _ShapeOf:
+    return (request.kind, request.need, request.constraints, request.stateful, request.ports)
+
+
+def _class_of(request: Request) -> _ClassOf:
     return (
-        request.cluster,
-        request.kind,
-        request.need,
-        request.constraints,
+        *_shape_of(request),
         request.group,
-        request.stateful,
-        request.ports,
         request.ties,
         request.preferences,
+        request.is_counted,
     )

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced, preference
-from pathfinder.scheduler.fit import Request, candidates, needs, refusals, room
-from pathfinder.scheduler.fleet import CPU, MEMORY, Domains, Index, Mask, Numbers
+from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced
+from pathfinder.scheduler.fit import Request
+from pathfinder.scheduler.fleet import Domains, Mask, Numbers, Rows
+from pathfinder.scheduler.shapes import Shape
 from pathfinder.scheduler.ties import (
     Tie,
     broken_by,
@@ -60,12 +61,12 @@ class _State:
 class TiedChooser:
     """What is computed once for all equal requests of a round that have ties or preferences."""
 
-    def __init__(self, draft: Draft, request: Request) -> None:
-        self._draft = draft
+    def __init__(self, shape: Shape, request: Request) -> None:
+        self._draft = shape.draft
+        self._shape = shape
         self._request = request
-        self._need = needs(request)
-        self._needed: Numbers = np.array([[self._need[CPU]], [self._need[MEMORY]]], np.int64)
-        self._open = candidates(draft.columns, refusals(draft.columns, request))
+        self._need = shape.need
+        self._open = shape.is_open
         self._ties = tuple(dict.fromkeys(request.ties))
         self._deployment = request.group.rpartition("/")[2]
         self._unplaced: Unplaced | None = None
@@ -99,14 +100,12 @@ class TiedChooser:
 
     def _begin(self) -> None:
         """Work out every row."""
-        draft, request = self._draft, self._request
-        traits, amounts, claimable = draft.traits, draft.amounts, draft.claimable(request)
+        draft, request, shape = self._draft, self._request, self._shape
+        shape.refresh()
         self._seen = len(draft.placed_rows)
         self._spots: dict[int, Spot] = {}
-        left = room(traits, amounts, self._need, claimable, request.claims)
-        self._room: Numbers = np.where(self._open, left, 0)
-        members = draft.group_counts(request.group)
-        self._keys = preference(traits, amounts, self._needed, members, packs=draft.packs)
+        self._room = shape.rooms().copy()
+        self._keys = shape.keys_for(draft.members(request.group) if request.group else {}).copy()
         self._states = [_State(draft, tie, request, self._open) for tie in self._ties]
         self._penalties: Numbers = np.zeros(len(self._keys), np.int64)
         for requirement, weight in request.preferences:
@@ -119,7 +118,7 @@ class TiedChooser:
                 self._blocks += state.broken()
         self._scores: Numbers = self._scored(slice(None))
 
-    def _scored(self, rows: slice | Index) -> Numbers:
+    def _scored(self, rows: slice | Rows) -> Numbers:
         worth = (np.minimum(self._penalties[rows], PENALTY_MAX) << PENALTY_BITS) + self._keys[rows]
         found: Numbers = np.where(self._blocks[rows] > 0, NOWHERE, worth)
         return found
@@ -181,7 +180,7 @@ class TiedChooser:
             self._draft,
             row,
             need=self._need,
-            members=int(self._draft.group_counts(self._request.group)[row])
+            members=self._draft.members(self._request.group).get(row, 0)
             if self._request.group
             else 0,
             is_grouped=bool(self._request.group),
