@@ -8,6 +8,7 @@ from pathfinder.control.access import Principal
 from pathfinder.control.commands import Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Event
+from pathfinder.control.queries import Twin
 from pathfinder.wire.messages import Exchange, Reply
 
 T = TypeVar("T")
@@ -103,6 +104,9 @@ class Backend(Protocol):
 
         It may use only what belongs to it: a copy of the state, not the state.
         """
+
+    async def state_at(self, time_ms: int) -> Twin:
+        """The state as it was at a time by the wall clock; NotFound when nobody knows any more."""
 
     def wall_ms(self) -> int:
         """Wall clock."""

@@ -23,6 +23,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Say what you want": {
         "apply": (f"{HERE}.apply", "Make it as the files say."),
         "plan": (f"{HERE}.plan", "Show what would happen, and do nothing."),
+        "export": (f"{HERE}.export", "Write the state to a file, to plan on it elsewhere."),
         "create": (f"{HERE}.create", "Create a container, cluster, token, user, image or remote."),
         "delete": (f"{HERE}.delete", "Delete things."),
         "scale": (f"{HERE}.scale", "Change how many replicas a deployment has."),

@@ -147,10 +147,24 @@ class Client:
             body["dirty"] = True
         return self._ask("POST", f"{ROOT}/apply", {"dry_run": dry_run or None}, body=body)
 
-    def what_if(self, question: Mapping[str, Any], *, cluster: str | None = None) -> Object:
-        """What the cluster would come to; nothing changes. Fields: `control.whatif.Question`."""
+    def what_if(
+        self, question: Mapping[str, Any], *, at_ms: int = 0, cluster: str | None = None
+    ) -> Object:
+        """What the cluster would come to; nothing changes. Fields: `control.whatif.Question`.
+
+        at_ms: on the state as it was then, in milliseconds since 1970; 0: as it is.
+        """
         path = f"{ROOT}/clusters/{cluster or self.cluster}/what-if"
-        return self._ask("POST", path, body=dict(question))
+        return self._ask("POST", path, {"at_ms": at_ms or None}, body=dict(question))
+
+    def export(self) -> Iterator[bytes]:
+        """The state as a file, piece by piece: what `pfi plan --state FILE` plans on."""
+        request = Request(method="GET", path=f"{ROOT}/state")
+        stream = self._transport.open(request, silence_s_max=ANSWER_S_MAX)
+        try:
+            yield from stream.parts()
+        finally:
+            stream.close()
 
     def scale(
         self,

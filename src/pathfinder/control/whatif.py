@@ -128,7 +128,8 @@ def answer(
 ) -> WhatIf:
     """Answer on `twin`, a copy that is spent by it; NotFound, DefinitionWrong, TooMuch.
 
-    statuses: of the nodes, by key. asker: who asks, and when by the wall clock.
+    The scheduler of the copy has seen the nodes. statuses: of the nodes, by key. asker: who asks,
+    and when by the wall clock.
     """
     principal, now_ms = asker
     if twin.get(Cluster, cluster) is None:
@@ -169,8 +170,6 @@ def _life(twin: State, statuses: dict[str, NodeStatus]) -> Life:
     life.recovering = False
     for key, status in statuses.items():
         life.node(key).status = status
-    for node in twin.all(Node):
-        twin.fleet.set_node(node.key, view_for_scheduler(twin, node, life))
     return life
 
 
@@ -195,7 +194,9 @@ def _add(tx: Transaction, life: Life, cluster: str, added: Sequence[Added]) -> N
                 )
             )
             life.node(made.key).status = "ready"
-            tx.state.fleet.set_node(made.key, view_for_scheduler(tx.state, made, life))
+            view = view_for_scheduler(tx.state, made, life)
+            # It has measured nothing yet, and need not: it is empty.
+            tx.state.fleet.set_node(made.key, dataclasses.replace(view, why_full=""))
     tx.place_all = tx.place_all or bool(added)
 
 

@@ -7,11 +7,12 @@ from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 from pathfinder.api.port import USUAL_SIGN_IN_LIFE, Following, Query, SignInLife
-from pathfinder.control import access
+from pathfinder.control import access, exporting
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Event
+from pathfinder.control.queries import Twin
 from pathfinder.control.state import Change
 from pathfinder.model.errors import TooBusy
 from pathfinder.server.clock import Clock
@@ -143,6 +144,10 @@ class Server:
             return await asyncio.to_thread(work)
         finally:
             self._pondering -= 1
+
+    async def state_at(self, time_ms: int) -> Twin:
+        """As the port says."""
+        return await self.ponder(lambda: exporting.earlier(self._leader.state_at(time_ms)))
 
     def wall_ms(self) -> int:
         """As the port says."""

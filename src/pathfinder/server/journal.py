@@ -5,12 +5,14 @@ import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 import structlog
 
 from pathfinder.control.codec import encode_snapshot, load_snapshot, replay
 from pathfinder.control.state import State
+from pathfinder.model.errors import NotFound
 from pathfinder.store.port import GENESIS, Store, StoreFailure, Tenure
 
 T = TypeVar("T")
@@ -44,6 +46,10 @@ class Recovered:
     state: State
     end: _End
     records_replayed: int
+
+
+def _time_text(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Journal:
@@ -96,6 +102,29 @@ class Journal:
         self._not_before_ms = now_ms + SNAPSHOT_PAUSE_MS
         chunks = list(encode_snapshot(state))
         self._snapshot = asyncio.create_task(self._save(self._end, chunks, wall_ms))
+
+    def state_at(self, time_ms: int) -> State:
+        """The state as it was at a time by the wall clock; StoreFailure, NotFound. From any thread.
+
+        It is rebuilt from the first record or from the snapshot, whichever the journal still has.
+        """
+        first_seq = self._store.describe().first_seq
+        state, after_seq = State(), 0
+        if first_seq > 1:
+            snapshot = self._store.read_snapshot()
+            assert snapshot is not None, "records were dropped that no snapshot covers"
+            state, after_seq = load_snapshot(snapshot.chunks), snapshot.seq
+            newest = max((event.time_ms for event in state.events), default=0)
+            if time_ms < newest:
+                raise NotFound(
+                    "what the state was then is not in the journal any more",
+                    hint=f"it can be told from {_time_text(newest)} on",
+                )
+        for record in self._store.read(after_seq):
+            if record.time_ms > time_ms:
+                break
+            replay(state, record.body)
+        return state
 
     async def close(self, state: State, *, wall_ms: int, is_leading: bool) -> None:
         """Save what the next start would otherwise replay, and let go of the store."""

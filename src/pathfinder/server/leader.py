@@ -16,7 +16,7 @@ import structlog
 from pathfinder.control.codec import encode_record
 from pathfinder.control.commands import Request
 from pathfinder.control.controller import Controller, Heard
-from pathfinder.control.state import Change
+from pathfinder.control.state import Change, State
 from pathfinder.model.errors import NotLeading, PathfinderError, StoreFull, TooBusy, TooMuch
 from pathfinder.server.clock import Clock
 from pathfinder.server.journal import Journal
@@ -134,6 +134,10 @@ class Leader:
             await self._journal.close(
                 self.controller.state, wall_ms=self._clock.now().wall_ms, is_leading=was_open
             )
+
+    def state_at(self, time_ms: int) -> State:
+        """The state as it was; from any thread. As `Journal.state_at`."""
+        return self._journal.state_at(time_ms)
 
     @property
     def controller(self) -> Controller:

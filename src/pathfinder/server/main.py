@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("import", help="take over the original's database from a dump")
     )
     _server_parser(commands.add_parser("server", help="serve the API until told to stop"))
+    _what_if_parser(
+        commands.add_parser("what-if", help="answer a question on an exported state, in JSON")
+    )
     journal = commands.add_parser("journal", help="look at what was recorded")
     _journal_parsers(journal.add_subparsers(metavar="COMMAND", required=True))
     commands.add_parser("lab", help="a cluster of several real nodes on this machine, to try")
@@ -97,6 +100,22 @@ def _import_parser(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what would be taken over, and change nothing"
     )
     parser.set_defaults(run=_import)
+
+
+def _what_if_parser(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Reads a question from standard input, as POST /api/v3/clusters/CLUSTER/what-if takes it, "
+        "and answers it on a file that `pfi export` has written. `pfi plan --state` asks it."
+    )
+    parser.add_argument("--state", type=Path, metavar="FILE", required=True, help="what to plan on")
+    parser.add_argument("--cluster", default="default", metavar="NAME", help="usual: default")
+    parser.set_defaults(run=_what_if)
+
+
+def _what_if(given: argparse.Namespace) -> int:
+    from pathfinder.server.offline import answer
+
+    return answer(given.state, given.cluster, sys.stdin.buffer.read())
 
 
 def _journal_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -3,7 +3,10 @@
 from typing import Any
 
 import click
+import pytest
 
+from pathfinder.cli.commands.plan import moment_ms
+from pathfinder.cli.errors import Misused
 from pathfinder.cli.whatif import what_if_lines
 
 ROOM = {
@@ -94,3 +97,23 @@ def test_what_could_not_go_on_is_said() -> None:
 
     assert "blocked: web: all 2 replicas must stay ready" in said
     assert any("still moving" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90m", 1_000_000_000_000 - 5_400_000),
+        ("2d ago", 1_000_000_000_000 - 172_800_000),
+        ("2001-09-09T01:46:40Z", 1_000_000_000_000),
+        ("2001-09-09T03:46:40+02:00", 1_000_000_000_000),
+    ],
+)
+def test_a_moment_is_a_time_or_so_long_ago(text: str, moment: int) -> None:
+    assert moment_ms(text, 1_000_000_000) == moment
+
+
+def test_what_is_no_moment_says_how_to_write_one() -> None:
+    with pytest.raises(Misused) as refused:
+        moment_ms("yesterday", 0)
+
+    assert "2d ago" in refused.value.hint

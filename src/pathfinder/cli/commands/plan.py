@@ -1,12 +1,19 @@
 """`pfi plan`: what apply would do, and what would happen if nodes or numbers changed."""
 
-from typing import Any
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from pathfinder.cli.command import Command
 from pathfinder.cli.errors import Misused
 from pathfinder.cli.session import Session, with_session
+
+AGO: Final = re.compile(r"(\d{1,6})([smhd])(?: ago)?")
+SECONDS_OF: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @click.command(cls=Command)
@@ -32,16 +39,34 @@ from pathfinder.cli.session import Session, with_session
 @click.option(
     "--scale", metavar="DEPLOYMENT=N", multiple=True, help="What if it had so many replicas?"
 )
+@click.option(
+    "--state",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="On a state that pfi export has written, without any server.",
+)
+@click.option(
+    "--at", metavar="TIME", help="On the state as it was: 2026-11-28T10:00Z, or 90m, 6h, 2d ago."
+)
 @with_session
-def command(session: Session, /, paths: tuple[str, ...], **happens: Any) -> None:
+def command(
+    session: Session,
+    /,
+    paths: tuple[str, ...],
+    state: Path | None,
+    at: str | None,
+    **happens: Any,
+) -> None:
     """Show what would happen, and do nothing.
 
     With files alone: what apply would do, step by step, and where each container would go. With a
     what-if option: what the cluster would come to, files included, when all of it has happened.
     """
     question = _question(**happens)
-    if question:
-        _ask(session, question, paths)
+    if state is not None and at is not None:
+        raise Misused("--state and --at exclude each other", hint="a file is of one moment")
+    if question or state is not None or at is not None:
+        _ask(session, question, paths, state=state, at_ms=moment_ms(at, time.time()) if at else 0)
     elif paths:
         from pathfinder.cli.commands.apply import apply
 
@@ -78,8 +103,30 @@ def _scaled(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _ask(session: Session, question: dict[str, Any], paths: tuple[str, ...]) -> None:
+def moment_ms(text: str, now_s: float) -> int:
+    """Milliseconds since 1970 of `2026-11-28T10:00Z` or of so long ago as `90m`."""
+    if match := AGO.fullmatch(text.strip()):
+        return round((now_s - int(match[1]) * SECONDS_OF[match[2]]) * 1000)
+    try:
+        told = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Misused(
+            f"--at {text}: is no time", hint="write 2026-11-28T10:00Z, or 90m, 6h, 2d ago"
+        ) from None
+    # Without a zone it is the clock on the wall of who asks.
+    return round(told.timestamp() * 1000)
+
+
+def _ask(
+    session: Session,
+    question: dict[str, Any],
+    paths: tuple[str, ...],
+    *,
+    state: Path | None,
+    at_ms: int,
+) -> None:
     from pathfinder.cli.manifests import located_by_server, read_manifests
+    from pathfinder.cli.offline import ask_offline
     from pathfinder.cli.output import print_answer
     from pathfinder.cli.whatif import what_if_lines
     from pathfinder.model.errors import DefinitionWrong
@@ -87,7 +134,10 @@ def _ask(session: Session, question: dict[str, Any], paths: tuple[str, ...]) -> 
     manifests = read_manifests(paths, session.cluster) if paths else []
     question["documents"] = [manifest.document for manifest in manifests]
     try:
-        answer = session.client.what_if(question)
+        if state is not None:
+            answer = ask_offline(state, session.cluster, question)
+        else:
+            answer = session.client.what_if(question, at_ms=at_ms)
     except DefinitionWrong as error:
         if not manifests:
             raise
