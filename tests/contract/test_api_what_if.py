@@ -57,3 +57,30 @@ def test_readers_may_ask_and_plan_no_documents(server: RunningServer) -> None:
 
     assert reader.call("POST", QUESTION, {}).status == 200
     assert reader.call("POST", QUESTION, {"documents": [document]}).code == "forbidden"
+
+
+def test_a_rebalance_is_planned_by_readers_and_begun_by_administrators(
+    server: RunningServer, api: Api
+) -> None:
+    path = "/api/v3/clusters/default/rebalance"
+    planned = server.api(READER).call("GET", f"{path}?moves=3")
+    begun = api.call("POST", path, {"moves": 3})
+
+    assert (planned.status, planned.document["moves"], planned.document["done"]) == (200, [], True)
+    assert (begun.status, begun.document["moves_left"]) == (200, 3)
+    assert server.api(READER).call("POST", path, {"moves": 3}).code == "forbidden"
+    assert api.call("GET", f"{path}?moves=0").code == "malformed"
+    assert api.call("POST", path, {"moves": 0}).document["moves_left"] == 0
+
+
+def test_the_state_is_exported_to_administrators_alone(server: RunningServer, api: Api) -> None:
+    answer = api.call("GET", "/api/v3/state")
+
+    assert answer.status == 200
+    assert answer.body.startswith(b"pathfinder-state 1\n")
+    assert server.api(READER).call("GET", "/api/v3/state").code == "forbidden"
+
+
+def test_an_earlier_state_is_asked_by_its_time(api: Api) -> None:
+    assert api.call("POST", f"{QUESTION}?at_ms=1", {}).code == "not_found"
+    assert api.call("POST", f"{QUESTION}?at_ms=4102444800000", {}).status == 200

@@ -13,6 +13,7 @@ from pathfinder.api import (
     conversation,
     events,
     health,
+    questions,
     routes,
     sign_in,
     snapshots,
@@ -30,6 +31,7 @@ from pathfinder.wire.messages import BODY_BYTES_MAX
 ROUTES: Final[tuple[Any, ...]] = (
     *health.ROUTES,
     *routes.ROUTES,
+    *questions.ROUTES,
     *tokens.ROUTES,
     *users.ROUTES,
     *sign_in.ROUTES,

@@ -48,6 +48,12 @@ class NodeChanges(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cordoned: bool | None = None
 
 
+class RebalanceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many containers may be moved, one by one; 0: begin no more."""
+
+    moves: Annotated[int, Meta(ge=0, le=1_000)]
+
+
 class ScaleBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """So many replicas; so many of them stay ready while others are replaced."""
 

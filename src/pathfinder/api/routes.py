@@ -1,32 +1,20 @@
 """Routes for things: clusters, nodes, deployments, containers, images, remotes."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from functools import partial
 from typing import Annotated, Any, Final
 
 from litestar import Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
-from litestar.response import Stream
 
 from pathfinder.api import bodies
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import answer, encoded
 from pathfinder.api.asking import SECRET_BODY, AnyRequest, FromAsking, FromChanging
-from pathfinder.control import commands, explaining, exporting, queries, views, whatif
+from pathfinder.control import commands, explaining, queries, views
 from pathfinder.control.explaining import Explanation
 from pathfinder.control.views import Plan
 from pathfinder.model.errors import Malformed
 
 CLUSTER: Final = "/api/v3/clusters/{cluster:str}"
-AtMs = Annotated[
-    int,
-    QueryParameter(
-        gt=-1,
-        le=1 << 53,
-        description="On the state as it was then, in milliseconds since 1970; 0: as it is.",
-    ),
-]
 Force = Annotated[bool, QueryParameter(description="A person confirms that the machine is dead.")]
 
 
@@ -34,35 +22,6 @@ Force = Annotated[bool, QueryParameter(description="A person confirms that the m
 async def apply(data: JSONBody[bodies.ApplyBody], changing: FromChanging) -> Response[Plan]:
     """Make documents true, all of them or none; the plan of what that changes."""
     return answer(await changing.run(commands.Apply(data.documents, dirty=data.dirty)), Plan)
-
-
-@post(f"{CLUSTER}/what-if", status_code=200, tags=["apply"])
-async def ask_what_if(
-    cluster: given.ClusterName,
-    asking: FromAsking,
-    data: JSONBody[whatif.Question],
-    at_ms: AtMs = 0,
-) -> Response[whatif.WhatIf]:
-    """What the cluster would come to. Answered on a copy of the state; nothing is changed."""
-    twin = await asking.look(lambda c, _: queries.twin(c), cluster=cluster)
-    if at_ms:
-        twin = await asking.backend.state_at(at_ms)
-    asker = (asking.caller, asking.backend.wall_ms())
-    work = partial(whatif.answer, twin.state, twin.statuses, cluster, data, asker)
-    return encoded(await asking.backend.ponder(work))
-
-
-@get("/api/v3/state", tags=["apply"], media_type="application/octet-stream")
-async def export_state(asking: FromAsking) -> Stream:
-    """The state as a file, without secrets, to plan on elsewhere: `pfi plan --state FILE`."""
-    twin = await asking.look(lambda c, _: queries.twin(c), "admin")
-    pieces = exporting.exported(twin, asking.backend.wall_ms())
-
-    async def content() -> AsyncIterator[bytes]:
-        while piece := await asyncio.to_thread(next, pieces, b""):
-            yield piece
-
-    return Stream(content(), media_type="application/octet-stream")
 
 
 @get("/api/v3/clusters", tags=["clusters"])
@@ -431,8 +390,6 @@ def _document(kind: str, cluster: str, name: str, given_fields: dict[str, Any]) 
 
 ROUTES: Final[tuple[Any, ...]] = (
     apply,
-    ask_what_if,
-    export_state,
     list_clusters,
     get_cluster,
     put_cluster,

@@ -157,6 +157,16 @@ class Client:
         path = f"{ROOT}/clusters/{cluster or self.cluster}/what-if"
         return self._ask("POST", path, {"at_ms": at_ms or None}, body=dict(question))
 
+    def plan_rebalance(self, moves: int = 20, *, cluster: str | None = None) -> Object:
+        """What would be moved to balance the nodes, and what it comes to; nothing changes."""
+        path = f"{ROOT}/clusters/{cluster or self.cluster}/rebalance"
+        return self._ask("GET", path, {"moves": moves})
+
+    def rebalance(self, moves: int, *, cluster: str | None = None) -> Object:
+        """Begin to move up to so many containers, one by one; 0: begin no more."""
+        path = f"{ROOT}/clusters/{cluster or self.cluster}/rebalance"
+        return self._ask("POST", path, body={"moves": moves})
+
     def export(self) -> Iterator[bytes]:
         """The state as a file, piece by piece: what `pfi plan --state FILE` plans on."""
         request = Request(method="GET", path=f"{ROOT}/state")

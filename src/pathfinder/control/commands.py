@@ -196,6 +196,13 @@ class Relocate(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
+class Rebalance(msgspec.Struct, frozen=True, tag=True):
+    """Move up to so many containers of a cluster to balance its nodes, one by one; 0: stop."""
+
+    cluster: str
+    moves: int
+
+
 class CancelRelocation(msgspec.Struct, frozen=True, tag=True):
     """Leave a container that is being moved where it is."""
 
@@ -294,6 +301,7 @@ Command = (
     | Import
     | Relocate
     | CancelRelocation
+    | Rebalance
     | AskSnapshot
 )
 

@@ -6,7 +6,6 @@ and takes it back with `State.revert` when the append fails.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ from pathfinder.control import (
     plans,
     policies,
     polling,
+    rebalancing,
     replies,
     reports,
 )
@@ -52,9 +52,9 @@ from pathfinder.model.errors import (
     TooMuch,
     Unauthorized,
 )
+from pathfinder.scheduler.fleet import NodeView
 from pathfinder.wire.messages import Exchange, Reply, StreamRequest
 
-ANSWERED_MS: Final = 24 * 3600 * 1000
 ANSWERED_MAX: Final = 100_000
 
 
@@ -211,13 +211,8 @@ class Controller:
         self._recover(tx, moment)
         self._tend_waiting(tx)
         losing.give_up_lost(tx, self.life, moment.uptime_ms)
-        # In order of insertion: the first young one ends the search, also among a hundred thousand.
-        old = takewhile(
-            lambda answered: moment.wall_ms - answered.created_ms > ANSWERED_MS,
-            self.state.all(Answered),
-        )
-        for answered in list(old):
-            tx.drop(answered)
+        rebalancing.go_on(tx, self.life, moment.uptime_ms)
+        handlers.forget_old_answers(tx, moment.wall_ms)
         return self._commit_settled(tx)
 
     def _tend_waiting(self, tx: Transaction) -> None:
@@ -342,11 +337,9 @@ class Controller:
         if cluster is None or before is None or not policies.are_measured(cluster):
             return
         policies.note_use(heard, self.state.revision)
-        self._see(node)
-        after = self.state.fleet.view(node.key)
-        assert after is not None
-        has_come_under = bool(before.why_full) and not after.why_full
-        self._has_room |= has_come_under | policies.lends_more(heard, after)
+        after = self._see(node)
+        is_under = bool(before.why_full) and not after.why_full
+        self._has_room |= is_under | policies.lends_more(heard, after)
 
     def _see_all_of(self, edits: Iterable[tuple[Thing | None, Thing | None]]) -> bool:
         """Show the scheduler the nodes of clusters whose limits differ; whether there are any."""
@@ -362,8 +355,10 @@ class Controller:
                 self._see(node)
         return bool(names)
 
-    def _see(self, node: Node) -> None:
-        self.state.fleet.set_node(node.key, view_for_scheduler(self.state, node, self.life))
+    def _see(self, node: Node) -> NodeView:
+        view = view_for_scheduler(self.state, node, self.life)
+        self.state.fleet.set_node(node.key, view)
+        return view
 
     def _commit_settled(self, tx: Transaction) -> Change | None:
         self._settle(tx)

@@ -1,6 +1,7 @@
 """One function for each command: checks, edits, and what it answers."""
 
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pathfinder.control import (
     importing,
     manifests,
     nodes,
+    rebalancing,
     relocating,
     users,
     views,
@@ -19,6 +21,7 @@ from pathfinder.control import (
 from pathfinder.control.access import Principal
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
+    Answered,
     Cluster,
     Container,
     Deployment,
@@ -40,10 +43,18 @@ from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
 CONTAINERS_MAX = 1_000_000
+ANSWERED_MS: Final = 24 * 3600 * 1000
 NOTHING_GIVEN: Final[Mapping[str, Any]] = MappingProxyType({})
 KIND_OF_WORD: dict[str, type[Thing]] = {
     kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote)
 }
+
+
+def forget_old_answers(tx: Transaction, now_ms: int) -> None:
+    """They are in order of insertion: the first young one ends the search."""
+    old = takewhile(lambda each: now_ms - each.created_ms > ANSWERED_MS, tx.state.all(Answered))
+    for answered in list(old):
+        tx.drop(answered)
 
 
 def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tuple[Thing, ...]:
@@ -440,6 +451,7 @@ HANDLERS: dict[type, Handler] = {
     commands.Redefine: redefine,
     commands.Import: importing.put_all,
     commands.Relocate: relocating.relocate,
+    commands.Rebalance: rebalancing.begin,
     commands.CancelRelocation: relocating.cancel,
     commands.AskSnapshot: ask_snapshot,
     commands.CreateToken: create_token,

@@ -78,6 +78,10 @@ class Life:
         self.nodes: dict[str, NodeLife] = {}
         self.lost: set[str] = set()
         self.given_up: deque[tuple[int, str]] = deque()  # when, and in which cluster
+        self.balancing: dict[str, set[str]] = {}  # by cluster: containers on their way
+        self.moved: deque[tuple[int, str]] = deque()  # to balance: when, and in which cluster
+        self.unmovable: set[str] = set()  # refused to move; not tried again in this life
+        self.balance_not_before_ms: dict[str, int] = {}
         self.offers: dict[str, Offered] = {}  # by container; they hold secrets
 
     def node(self, key: str) -> NodeLife:

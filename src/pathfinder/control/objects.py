@@ -77,7 +77,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     placement: fill all alike, or fill up the fullest first. reserved: kept from containers on each
     node, for the node itself; not where an operator has said what is granted. preemption: whose
-    place a container of higher priority may take.
+    place a container of higher priority may take. moves_per_hour: how many containers may be moved
+    to balance the nodes, without anybody asking.
     """
 
     placement: Literal["spread", "pack"] = "spread"
@@ -85,16 +86,21 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reserved: Resources = NOTHING
     quota: Quota = Quota()
     preemption: Literal["none", "stateless", "all"] = "stateless"
+    moves_per_hour: int = 0
 
 
 class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A set of nodes and what runs on them. `password_hash`: argon2id, "" when none is set."""
+    """A set of nodes and what runs on them. `password_hash`: argon2id, "" when none is set.
+
+    `moves_left`: how many more a person has asked for, to balance its nodes.
+    """
 
     KIND: ClassVar[str] = "cluster"
     name: str
     password_hash: str = ""
     limits: Limits = Limits()
     policy: Policy = Policy()
+    moves_left: int = 0
 
     @property
     def key(self) -> str:

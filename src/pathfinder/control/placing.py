@@ -14,7 +14,7 @@ from pathfinder.control.preempting import is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
-from pathfinder.model.affinity import Affinity
+from pathfinder.model.affinity import WEIGHT_MAX, Affinity
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.model.selectors import requirement
@@ -48,7 +48,10 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
     is_any = False
     for batch in list(_batches(tx.state, waiting)):
         free = [_without_nomination(tx, container) for container in batch]
-        requests = [request_of(tx.state, container) for container in free]
+        requests = [
+            _towards(request_of(tx.state, each), was.nominated)
+            for was, each in zip(batch, free, strict=True)
+        ]
         decisions = place(tx.state.fleet, requests)
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
             if isinstance(decision, Placement):
@@ -65,6 +68,14 @@ def _turn(state: State, container: Container) -> tuple[int, int, int, str]:
     """The higher priority first, then who has waited longer."""
     priority = state.priority_of(container)
     return (-priority, container.created_ms, container.revision, container.key)
+
+
+def _towards(request: Request, node: str) -> Request:
+    """Rather where it is meant to go, if it still fits there."""
+    if not node:
+        return request
+    wish = (requirement(f"node = {node}", ""), WEIGHT_MAX)
+    return replace_fields(request, preferences=(*request.preferences, wish))
 
 
 def _without_nomination(tx: Transaction, container: Container) -> Container:

@@ -12,6 +12,7 @@ from pathfinder.scheduler.fleet import NodeView
 
 PERMILLE_MAX: Final = 100_000  # a hundred times what there is
 CONTAINERS_MAX: Final = 1_000_000
+MOVES_MAX: Final = 3_600
 # Of the measurements that a node keeps, so many may have been higher than what is held to be used.
 ABOVE: Final = 1
 USES_KEPT: Final = 20  # with ABOVE: the 95th percentile, over five minutes at default settings
@@ -37,6 +38,10 @@ def given(fields: Mapping[str, Any], place: str) -> dict[str, Any]:
             raise DefinitionWrong(f"{place}.reserved", "is of cpu, memory and disk")
     if "quota" in fields:
         found["quota"] = _quota(fields["quota"], f"{place}.quota")
+    if "moves_per_hour" in fields:
+        found["moves_per_hour"] = count(
+            fields["moves_per_hour"], f"{place}.moves_per_hour", most=MOVES_MAX
+        )
     return found
 
 
@@ -115,7 +120,9 @@ def lent(policy: Policy, node: Node, heard: NodeLife, there: Iterable[Container]
 
 def are_measured(cluster: Cluster) -> bool:
     """Whether what its nodes use decides what they take."""
-    return bool(cluster.limits.memory_percent) or cluster.policy.overcommit != NO_OVERCOMMIT
+    policy = cluster.policy
+    is_lent = policy.overcommit != NO_OVERCOMMIT
+    return bool(cluster.limits.memory_percent) or is_lent or bool(policy.moves_per_hour)
 
 
 def note_use(heard: NodeLife, revision: int) -> None:

@@ -171,6 +171,7 @@ class ClusterView(View, frozen=True, kw_only=True, gc=False):
     has_password: bool
     limits: Limits
     policy: Policy
+    moves_left: int
     created_ms: int
     revision: int
 
@@ -393,6 +394,7 @@ def cluster_view(state: State, cluster: Cluster) -> ClusterView:
         has_password=bool(cluster.password_hash),
         limits=cluster.limits,
         policy=cluster.policy,
+        moves_left=cluster.moves_left,
         created_ms=cluster.created_ms,
         revision=cluster.revision,
     )

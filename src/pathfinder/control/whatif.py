@@ -134,7 +134,7 @@ def answer(
     principal, now_ms = asker
     if twin.get(Cluster, cluster) is None:
         raise NotFound(f"there is no cluster {cluster!r}", hint="pfi get clusters")
-    life = _life(twin, statuses)
+    life = life_of(twin, statuses)
     pending = [each.name for each in twin.containers(twin.pending) if each.cluster == cluster]
     room_before, spare_before = _room(twin, cluster), _spare(twin, cluster)
     tx = Transaction(twin, now_ms=now_ms, who=principal.name, epoch=1 << 20)
@@ -144,13 +144,13 @@ def answer(
     for name, replicas in sorted(question.scale.items()):
         wanted = count(replicas, f"scale.{name}", most=REPLICAS_MAX)
         workloads.scale(tx, f"{cluster}/{name}", wanted, None)
-    settled = _come_to_rest(tx, life)
+    settled = come_to_rest(tx, life)
     for name in question.drain:
         _drain(tx, life, tx.need(Node, f"{cluster}/{name}"))
     lost = _lost(twin, cluster, question.lose)
     for node in lost:
         nodes.delete(tx, node, force=True)
-    settled = _come_to_rest(tx, life) and settled
+    settled = come_to_rest(tx, life) and settled
     return WhatIf(
         revision=twin.revision,
         lost=tuple(node.name for node in lost),
@@ -165,7 +165,8 @@ def answer(
     )
 
 
-def _life(twin: State, statuses: dict[str, NodeStatus]) -> Life:
+def life_of(twin: State, statuses: dict[str, NodeStatus]) -> Life:
+    """What is known of the nodes of a copy, for questions."""
     life = Life(epoch=1 << 20, incarnation="what if", began_ms=0, base_revision=twin.revision)
     life.recovering = False
     for key, status in statuses.items():
@@ -232,7 +233,7 @@ def _lost(twin: State, cluster: str, wanted: Iterable[str]) -> list[Node]:
     return list(chosen.values())
 
 
-def _come_to_rest(tx: Transaction, life: Life) -> bool:
+def come_to_rest(tx: Transaction, life: Life) -> bool:
     """Settle, let every node do what it was told, and again, until nothing moves."""
     for _ in range(ROUNDS_MAX):
         settle(tx, life)
@@ -248,7 +249,10 @@ def _obey(tx: Transaction) -> bool:
         thing = tx.state.get(Container, after.key) if isinstance(after, Container) else None
         if thing is None:
             continue
-        if thing.leaving:
+        if (copy := thing.arriving) is not None:
+            workloads.finish_or_put(tx, replace(thing, node=copy.node, leaving=()))
+            tx.place_all = moved = True
+        elif thing.leaving:
             workloads.finish_or_put(tx, replace(thing, leaving=()))
             tx.place_all = moved = True
         elif thing.node and thing.wanted and not thing.ready:

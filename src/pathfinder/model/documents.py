@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Final
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Cluster": ("limits", "placement", "overcommit", "reserved", "quota", "preemption"),
+    "Cluster": (
+        "limits",
+        "placement",
+        "overcommit",
+        "reserved",
+        "quota",
+        "preemption",
+        "moves_per_hour",
+    ),
     "Remote": ("server", "protocol", "certificate"),
     "Image": ("alias", "fingerprint", "remote", "kind_of_image"),
     "Deployment": ("labels", "replicas", "min_available", "priority", "spec"),

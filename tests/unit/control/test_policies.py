@@ -73,6 +73,7 @@ def test_what_is_not_named_stays_as_it_is(room: ControlRoom) -> None:
             "containers": 7,
         },
         "preemption": "stateless",
+        "moves_per_hour": 0,
         "reserved": {
             "cpu_millis": 0,
             "memory_mib": 1024,

@@ -1,0 +1,33 @@
+"""A plan to balance nodes, as people read it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pathfinder.cli.text import aligned
+
+WAYS = {"relocate": "with its data", "remake": "made anew"}
+AMOUNTS = (("CPU", "cpu"), ("memory", "memory"))
+
+
+def rebalance_lines(plan: Mapping[str, Any]) -> list[str]:
+    """Each move, and how full nodes are before and after."""
+    moves = plan["moves"]
+    if not moves:
+        return ["no move is worth it: " + _range(plan["before"])]
+    rows = [
+        (move["name"], move["source"], move["target"], WAYS[move["way"]], move["why"])
+        for move in moves
+    ]
+    lines = aligned([("CONTAINER", "FROM", "TO", "HOW", "WHY"), *rows])
+    lines += ["", f"before: {_range(plan['before'])}", f"after:  {_range(plan['after'])}"]
+    if not plan["done"]:
+        lines.append("more would be worth it: --moves N")
+    return lines
+
+
+def _range(balance: Mapping[str, int]) -> str:
+    parts = [
+        f"{balance[f'{field}_least']} to {balance[f'{field}_most']} % of {word}"
+        for word, field in AMOUNTS
+    ]
+    return f"{', '.join(parts)} in use, at most {balance['disk_most']} % of a disk"

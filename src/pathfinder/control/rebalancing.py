@@ -1,0 +1,330 @@
+"""Balancing the nodes of a cluster: step by step, within a budget, and shown beforehand.
+
+One engine: a person's `pfi rebalance`, a policy's moves per hour and the preview on a copy of the
+state take their steps from the same search, each on the state as the step before has left it.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from pathfinder.control import relocating, whatif
+from pathfinder.control.access import SYSTEM, Principal
+from pathfinder.control.commands import Rebalance, Relocate
+from pathfinder.control.life import Life, NodeLife, NodeStatus
+from pathfinder.control.objects import Cluster, Container, Deployment, Node
+from pathfinder.control.placing import request_of
+from pathfinder.control.state import State
+from pathfinder.control.transaction import Transaction
+from pathfinder.control.views import View
+from pathfinder.control.workloads import begin_anew
+from pathfinder.model.definitions import ContainerSpec
+from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound
+from pathfinder.model.phases import Phase
+from pathfinder.scheduler.rebalance import UNIT, Loads, Movable, Step, best_step
+
+HOUR_MS: Final = 3_600_000
+PAUSE_MS: Final = 10_000  # between looking for steps, where none was worth it
+MOVES_MAX: Final = 1_000  # in one request
+CHECKED_MAX: Final = 1_000  # containers whose musts are looked at, beside those of hot nodes
+HOT_NODES: Final = 8
+REMAKE_PRICE: Final = UNIT // 100
+DOWNTIME_PRICE: Final = UNIT // 50
+GIB_PRICE: Final = UNIT // 1_000
+Way = Literal["relocate", "remake"]
+
+
+class PlannedMove(View, frozen=True, kw_only=True, gc=False):
+    """One container that would move, and how. gain, price: in millionths of a full node."""
+
+    name: str
+    deployment: str
+    type: str
+    way: Way
+    source: str
+    target: str
+    gain: int
+    price: int
+    why: str
+
+
+class Balance(View, frozen=True, kw_only=True, gc=False):
+    """How full nodes are, in per cent of each resource. badness: what the search makes less."""
+
+    badness: int
+    cpu_most: int
+    cpu_least: int
+    memory_most: int
+    memory_least: int
+    disk_most: int
+
+
+class RebalancePlan(View, frozen=True, kw_only=True, gc=False):
+    """What would move, one after another, and what it comes to. done: nothing more is worth it."""
+
+    revision: int
+    moves: tuple[PlannedMove, ...]
+    before: Balance
+    after: Balance
+    done: bool
+
+
+class Used(msgspec.Struct):
+    """What nodes (by name) and containers (by key) of a cluster have been measured to use."""
+
+    nodes: dict[str, tuple[int, int]]
+    containers: dict[str, tuple[int, int]]
+
+    def move(self, key: str, one: Movable, target: str) -> None:
+        """What a container uses is used on another node from now on."""
+        for node, sign in ((one.node, -1), (target, 1)):
+            if node in self.nodes:
+                cpu, memory = self.nodes[node]
+                self.nodes[node] = (cpu + sign * one.use[0], memory + sign * one.use[1])
+
+
+def used(state: State, life: Life, cluster: str) -> Used:
+    """What is measured; nodes that have not measured long enough are not in it."""
+    nodes, containers = {}, {}
+    for node in state.all(Node):
+        heard = life.nodes.get(node.key)
+        if node.cluster == cluster and heard is not None and heard.uses:
+            count = len(heard.uses)
+            nodes[node.name] = (
+                sum(use.cpu_millis for use in heard.uses) // count,
+                sum(use.memory_mib for use in heard.uses) // count,
+            )
+            containers.update(_used_by_containers(cluster, heard))
+    return Used(nodes, containers)
+
+
+def _used_by_containers(cluster: str, heard: NodeLife) -> dict[str, tuple[int, int]]:
+    return {
+        f"{cluster}/{slot}": (max(use.cpu_millis, 0), max(use.memory_mib, 0))
+        for slot, use in heard.usage_by_slot.items()
+    }
+
+
+def begin(tx: Transaction, principal: Principal, command: Rebalance) -> Cluster:
+    """Ask for so many moves; they are made one by one as time passes. 0: no more are begun."""
+    principal.require("admin", command.cluster)
+    if not 0 <= command.moves <= MOVES_MAX:
+        raise DefinitionWrong("moves", f"{command.moves} is not a number from 0 to {MOVES_MAX}")
+    cluster = tx.need(Cluster, command.cluster)
+    if cluster.moves_left == command.moves:
+        return cluster
+    why = f"up to {command.moves} moves" if command.moves else f"stopped by {principal.name}"
+    tx.event("rebalancing", kind="cluster", name=cluster.name, why=why)
+    return tx.put(replace(cluster, moves_left=command.moves))
+
+
+def go_on(tx: Transaction, life: Life, uptime_ms: int) -> None:
+    """Take the next step of each cluster that has a budget, when the last one has ended."""
+    if life.recovering:
+        return
+    while life.moved and uptime_ms - life.moved[0][0] >= HOUR_MS:
+        life.moved.popleft()
+    for cluster in list(tx.state.all(Cluster)):
+        if not (cluster.moves_left or _budget(life, cluster)):
+            continue
+        if uptime_ms < life.balance_not_before_ms.get(cluster.name, 0) or _is_busy(
+            tx, life, cluster
+        ):
+            continue
+        step = next_step(tx.state, life, cluster, used(tx.state, life, cluster.name))
+        moved = carry_out(tx, life, cluster, step) if step is not None else []
+        life.balancing[cluster.name] = set(moved)
+        if moved:
+            life.moved.extend((uptime_ms, cluster.name) for _ in moved)
+            if cluster.moves_left:
+                tx.put(replace(cluster, moves_left=max(cluster.moves_left - len(moved), 0)))
+        elif step is None:
+            life.balance_not_before_ms[cluster.name] = uptime_ms + PAUSE_MS
+            if cluster.moves_left:
+                tx.event("balanced", kind="cluster", name=cluster.name, why="no move is worth it")
+                tx.put(replace(cluster, moves_left=0))
+
+
+def _budget(life: Life, cluster: Cluster) -> int:
+    done = sum(name == cluster.name for _, name in life.moved)
+    return max(cluster.policy.moves_per_hour - done, 0)
+
+
+def _is_busy(tx: Transaction, life: Life, cluster: Cluster) -> bool:
+    """Whether something that was moved is not there yet, or waits for a person."""
+    keys = life.balancing.get(cluster.name, set())
+    for key in list(keys):
+        container = tx.state.get(Container, key)
+        if container is None or not container.wanted:
+            keys.discard(key)
+        elif not container.leaving and (life.is_ready(container) or container.error_code):
+            keys.discard(key)
+            if container.relocation_error:
+                life.unmovable.add(key)
+    return bool(keys)
+
+
+def next_step(state: State, life: Life, cluster: Cluster, measured: Used) -> Step | None:
+    """The step that makes most good now."""
+    loads = Loads(state.fleet.columns(cluster.name), measured.nodes)
+    movables = _movables(state, life, cluster.name, loads, measured)
+    balances = cluster.policy.placement != "pack"
+    return best_step(state.fleet, cluster.name, movables, loads, balances=balances)
+
+
+def carry_out(tx: Transaction, life: Life, cluster: Cluster, step: Step) -> list[str]:
+    """Begin it; the keys of what moves. What refuses is not asked again."""
+    begun = []
+    for one, target in step.moves:
+        key = f"{cluster.name}/{one.name}"
+        container = tx.need(Container, key)
+        why = f"to balance the nodes: {step.why}"
+        if _way(container.spec) == "relocate":
+            try:
+                command = Relocate(cluster.name, one.name, target, why)
+                relocating.relocate(tx, SYSTEM, command)
+            except Conflict:
+                life.unmovable.add(key)
+                continue
+        else:
+            tx.happened("rebalancing", container, node=target, why=f"moves to {target} {why}")
+            anew = begin_anew(tx, container, container.spec, why=why)
+            tx.put(replace(tx.state.get(Container, key) or anew, nominated=target))
+        begun.append(key)
+    return begun
+
+
+def _movables(
+    state: State, life: Life, cluster: str, loads: Loads, measured: Used
+) -> list[Movable]:
+    """What may move: of the hottest nodes, and what has musts, which may not hold any more."""
+    keys: dict[str, None] = {}
+    for row in (*loads.hottest(HOT_NODES), *loads.coldest(HOT_NODES)):
+        name = loads.columns.names[row]
+        keys.update(dict.fromkeys(each.key for each in state.on_node(f"{cluster}/{name}")))
+    keys.update(dict.fromkeys(_with_musts(state, cluster)))
+    spare: dict[str, int] = {}
+    return [
+        _movable(state, container, measured)
+        for container in state.containers(keys)
+        if _may_move(state, life, container, spare)
+    ]
+
+
+def _with_musts(state: State, cluster: str) -> Iterable[str]:
+    count = 0
+    for deployment in state.all(Deployment):
+        if deployment.cluster != cluster or not _has_musts(deployment.spec):
+            continue
+        for key in sorted(state.containers_of_deployment.get(deployment.key, ())):
+            count += 1
+            if count > CHECKED_MAX:
+                return
+            yield key
+
+
+def _has_musts(spec: ContainerSpec) -> bool:
+    near_and_far = (*spec.affinity, *spec.anti_affinity)
+    is_tied = any(not each.weight for each in near_and_far)
+    return bool(spec.constraints) or is_tied or any(each.max_skew for each in spec.spread)
+
+
+def _way(spec: ContainerSpec) -> Way:
+    return "relocate" if spec.type == "STATEFUL" else "remake"
+
+
+def _may_move(state: State, life: Life, container: Container, spare: dict[str, int]) -> bool:
+    if container.key in life.unmovable or container.phase != Phase.BOOTSTRAPPED:
+        return False
+    if not container.wanted or container.leaving or not life.is_ready(container):
+        return False
+    node = state.get(Node, container.node_key)
+    if node is None or node.protocol == "poll":
+        return False
+    if container.spec.type == "STATEFUL" and (container.spec.kind != "system" or container.home):
+        return False  # its data is in volumes, which stay
+    if not container.deployment:
+        return True
+    if container.group not in spare:
+        deployment = state.get(Deployment, container.group)
+        ready = sum(life.is_ready(each) for each in state.replicas(container.group))
+        floor = min(deployment.min_available, deployment.replicas) if deployment else 0
+        spare[container.group] = ready - floor
+    return spare[container.group] > 0
+
+
+def _movable(state: State, container: Container, measured: Used) -> Movable:
+    spec, need = container.spec, container.spec.resources
+    price = REMAKE_PRICE
+    if _way(spec) == "relocate":
+        price += DOWNTIME_PRICE + GIB_PRICE * need.disk_mib // 1024
+    is_measured = container.node in measured.nodes and container.key in measured.containers
+    return Movable(
+        request=request_of(state, container),
+        node=container.node,
+        use=measured.containers[container.key]
+        if is_measured
+        else (need.cpu_millis, need.memory_mib),
+        price=price,
+        is_swappable=_way(spec) == "remake",
+    )
+
+
+def preview(
+    twin: State,
+    statuses: dict[str, NodeStatus],
+    cluster: str,
+    asked: tuple[int, Used, int],
+) -> RebalancePlan:
+    """What would move on `twin`, a copy that is spent by it. asked: moves, use, wall clock."""
+    moves_max, measured, now_ms = asked
+    if not 1 <= moves_max <= MOVES_MAX:
+        raise DefinitionWrong("moves", f"{moves_max} is not a number from 1 to {MOVES_MAX}")
+    found = twin.get(Cluster, cluster)
+    if found is None:
+        raise NotFound(f"there is no cluster {cluster!r}", hint="pfi get clusters")
+    life = whatif.life_of(twin, statuses)
+    tx = Transaction(twin, now_ms=now_ms, who="pathfinder", epoch=1 << 20)
+    before = _balance(twin, cluster, measured)
+    moves: list[PlannedMove] = []
+    step = next_step(twin, life, found, measured)
+    while step is not None and len(moves) < moves_max:
+        planned = [_planned(twin, cluster, step, one, target) for one, target in step.moves]
+        begun = set(carry_out(tx, life, found, step))
+        for (one, target), move in zip(step.moves, planned, strict=True):
+            if f"{cluster}/{one.name}" in begun:
+                measured.move(f"{cluster}/{one.name}", one, target)
+                moves.append(move)
+        whatif.come_to_rest(tx, life)
+        step = next_step(twin, life, found, measured)
+    return RebalancePlan(
+        revision=twin.revision,
+        moves=tuple(moves),
+        before=before,
+        after=_balance(twin, cluster, measured),
+        done=step is None,
+    )
+
+
+def _planned(twin: State, cluster: str, step: Step, one: Movable, target: str) -> PlannedMove:
+    container = twin.get(Container, f"{cluster}/{one.name}")
+    assert container is not None
+    return PlannedMove(
+        name=one.name,
+        deployment=container.deployment,
+        type=container.spec.type,
+        way=_way(container.spec),
+        source=one.node,
+        target=target,
+        gain=step.gain,
+        price=step.price,
+        why=step.why,
+    )
+
+
+def _balance(state: State, cluster: str, measured: Used) -> Balance:
+    loads = Loads(state.fleet.columns(cluster), measured.nodes)
+    shares = loads.shares()
+    return Balance(badness=loads.badness(), **shares)

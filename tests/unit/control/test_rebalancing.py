@@ -1,0 +1,189 @@
+"""Balancing a cluster's nodes: previewed, carried out step by step, within what is allowed."""
+
+from typing import Any
+
+import pytest
+
+from pathfinder.control import queries, rebalancing
+from pathfinder.control.access import Principal
+from pathfinder.control.commands import PatchNode, Put, Rebalance
+from pathfinder.control.policies import USES_KEPT
+from pathfinder.control.rebalancing import RebalancePlan
+from pathfinder.model.errors import DefinitionWrong, Forbidden
+from pathfinder.wire.messages import HEARTBEAT_MS, ContainerUsage, Measurements
+from tests.support.control_room import (
+    CLUSTER,
+    WALL_MS,
+    ControlRoom,
+    RoomNode,
+    container,
+    deployment,
+    settle,
+)
+
+TICK_MS = 1_000
+TICKS_MAX = 100
+
+
+@pytest.fixture
+def room() -> ControlRoom:
+    return ControlRoom()
+
+
+@pytest.fixture
+def crowded(room: ControlRoom) -> list[RoomNode]:
+    """Six STATELESS containers of one core on n1, and an n2 that came later, empty."""
+    first = RoomNode(room, "n1").join()
+    for number in range(6):
+        spec = {"type": "STATELESS", "resources": {"cpu": 1, "memory": "100MiB"}}
+        room.put(container(f"c{number}", **spec))
+    first.live()
+    return [first, RoomNode(room, "n2").join()]
+
+
+def plan(room: ControlRoom, moves: int = 20) -> RebalancePlan:
+    """The preview."""
+    measured = rebalancing.used(room.state, room.controller.life, CLUSTER)
+    twin = queries.twin(room.controller)
+    return rebalancing.preview(twin.state, twin.statuses, CLUSTER, (moves, measured, WALL_MS))
+
+
+def live(room: ControlRoom, nodes: list[RoomNode], ticks: int = TICKS_MAX) -> None:
+    """Let time pass, and nodes do as they are told."""
+    for _ in range(ticks):
+        revision = room.state.revision
+        room.tick(TICK_MS)
+        settle(*nodes)
+        if room.state.revision == revision and not _cluster(room)["moves_left"]:
+            return
+
+
+def _cluster(room: ControlRoom) -> dict[str, Any]:
+    return room.ask(Put({"kind": "Cluster", "name": CLUSTER}))
+
+
+def places(room: ControlRoom) -> dict[str, str]:
+    """The node of each container."""
+    return {each.name: each.node for each in room.state.containers(room.state.things["container"])}
+
+
+def test_a_plan_is_what_then_happens(room: ControlRoom, crowded: list[RoomNode]) -> None:
+    planned = plan(room)
+    before = places(room)
+    assert set(before.values()) == {"n1"}
+
+    room.ask(Rebalance(CLUSTER, 20))
+    live(room, crowded)
+
+    moved = {name: node for name, node in places(room).items() if node != before[name]}
+    assert moved == {move.name: move.target for move in planned.moves}
+    assert len(moved) == 3
+    assert (planned.before.cpu_most, planned.before.cpu_least) == (75, 0)
+    assert (planned.after.cpu_most, planned.after.cpu_least) == (37, 37)
+    assert planned.done
+    assert [event.action for event in room.events(CLUSTER)][-1] == "balanced"
+
+
+def test_a_plan_changes_nothing(room: ControlRoom, crowded: list[RoomNode]) -> None:
+    revision, before = room.state.revision, places(room)
+    assert plan(room, moves=1).moves
+    assert not plan(room, moves=1).done
+
+    settle(*crowded)
+    assert (room.state.revision, places(room)) == (revision, before)
+
+
+def test_one_step_after_another_and_no_further_than_asked(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    room.ask(Rebalance(CLUSTER, 2))
+    room.tick(TICK_MS)
+    assert list(places(room).values()).count("") == 1
+    room.tick(TICK_MS)  # its node has not let go yet: nothing else is begun
+    assert list(places(room).values()).count("") == 1
+
+    live(room, crowded)
+    assert sorted(places(room).values()) == ["n1"] * 4 + ["n2"] * 2
+
+
+def test_it_stops_when_it_is_told(room: ControlRoom, crowded: list[RoomNode]) -> None:
+    room.ask(Rebalance(CLUSTER, 20))
+    room.tick(TICK_MS)
+    room.ask(Rebalance(CLUSTER, 0))
+    live(room, crowded)
+
+    assert sorted(places(room).values()) == ["n1"] * 5 + ["n2"]
+
+
+def test_a_policy_moves_so_many_in_an_hour(room: ControlRoom, crowded: list[RoomNode]) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    live(room, crowded, ticks=20)
+    assert sorted(places(room).values()) == ["n1"] * 5 + ["n2"]
+
+    for _ in range(rebalancing.HOUR_MS // HEARTBEAT_MS):
+        room.tick(HEARTBEAT_MS)
+        settle(*crowded)
+    assert sorted(places(room).values()) == ["n1"] * 4 + ["n2"] * 2
+
+
+def test_never_below_what_has_to_stay_ready(room: ControlRoom) -> None:
+    first = RoomNode(room, "n1").join()
+    spec = {"type": "STATELESS", "resources": {"cpu": 2}, "min_available": 3}
+    room.put(deployment("web", 3, **spec))
+    first.live()
+    nodes = [first, RoomNode(room, "n2").join()]
+
+    assert plan(room).moves == ()
+    room.ask(Rebalance(CLUSTER, 5))
+    live(room, nodes)
+    assert set(places(room).values()) == {"n1"}
+
+
+def test_what_is_measured_counts_and_not_what_is_reserved(room: ControlRoom) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    nodes = [RoomNode(room, "n1").join()]
+    for name in ("busy", "idle"):
+        spec = {"type": "STATELESS", "resources": {"cpu": 2, "memory": "100MiB"}}
+        room.put(container(name, **spec))
+    nodes[0].live()
+    nodes.append(RoomNode(room, "n2").join())
+    uses = (
+        ContainerUsage(slot="busy", cpu_millis=7_000, memory_mib=90),
+        ContainerUsage(slot="idle", cpu_millis=100, memory_mib=10),
+    )
+    for _ in range(USES_KEPT):
+        nodes[0].exchange(measurements=Measurements(containers=uses))
+
+    (move,) = plan(room).moves
+    assert move.why.startswith("n1 has 88 % of CPU")
+    assert (move.source, move.target) == ("n1", "n2")
+
+
+def test_anti_affinity_that_does_not_hold_any_more_is_put_right(room: ControlRoom) -> None:
+    first = RoomNode(room, "n1").join()
+    room.put(deployment("web", 2, type="STATELESS", min_available=1))
+    first.live()
+    apart = [{"deployment": "web", "over": "node"}]
+    second = RoomNode(room, "n2").join()
+    room.ask(PatchNode(CLUSTER, "n2", cordoned=True))
+    room.put(deployment("web", 2, type="STATELESS", min_available=1, anti_affinity=apart))
+    settle(first, second)
+    room.ask(PatchNode(CLUSTER, "n2", cordoned=False))
+    settle(first, second)
+
+    # The rollout itself may have left one waiting; what runs beside another is moved.
+    assert len(set(places(room).values())) == 2
+
+
+@pytest.mark.parametrize("moves", [-1, 1_001])
+def test_mistakes_are_said(room: ControlRoom, moves: int) -> None:
+    with pytest.raises(DefinitionWrong, match="is not a number from 0 to 1000"):
+        room.ask(Rebalance(CLUSTER, moves))
+    with pytest.raises(DefinitionWrong, match="is not a number from 1 to 1000"):
+        plan(room, moves)
+
+
+def test_only_who_manages_the_cluster_may(room: ControlRoom) -> None:
+    reader = Principal(name="reader", role="app", clusters=(CLUSTER,))
+    with pytest.raises(Forbidden):
+        room.ask(Rebalance(CLUSTER, 1), principal=reader)
