@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "seed", nargs="*", type=int, metavar="SEED", help="replay these alone, and say what happens"
     )
+    simulate.add_argument(
+        "--shrink", action="store_true", help="with a SEED that breaks: to the faults that it takes"
+    )
     simulate.add_argument("--seeds", type=int, default=200, metavar="N", help="how many (200)")
     simulate.add_argument("--first", type=int, default=0, metavar="SEED", help="from this one on")
     screenshots = add("screenshots", "take a picture of every page of the web UI, light and dark")
@@ -100,17 +103,18 @@ def _do(console: Console, options: argparse.Namespace) -> int:
             browser.install_if_allowed(console)
             return _module("tools.screenshots", *options.page)
         case "simulate":
-            return _simulate(options.seed, count=options.seeds, first=options.first)
+            how = "--shrink" if options.shrink else "--say"
+            return _simulate(options.seed, how, count=options.seeds, first=options.first)
         case command:
             assert command == "lock", command
             environment.lock(console)
             return 0
 
 
-def _simulate(seeds: list[int], *, count: int, first: int) -> int:
+def _simulate(seeds: list[int], how: str, *, count: int, first: int) -> int:
     if not seeds:
         return _simulation("--seeds", str(count), "--first", str(first))
-    return max(_simulation("--seed", str(seed), "--say") for seed in seeds)
+    return max(_simulation("--seed", str(seed), how) for seed in seeds)
 
 
 def _simulation(*arguments: str) -> int:

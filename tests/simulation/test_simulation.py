@@ -15,7 +15,7 @@ from pathfinder.simulation.world import World
 from tests.simulation.mutants import MUTANTS, Mutant
 
 SOURCES = Path(checks.__file__).parents[2]
-SEEDS_MAX = 600  # a mutant that these do not notice has survived
+SEEDS_MAX = 1_500  # a mutant that these do not notice has survived
 
 RARE_PATHS = (
     "adopted", "given_up", "orphaned", "restored", "unplaced", "failed", "released", "lost",

@@ -55,3 +55,32 @@ def draw(luck: Random) -> Faults:
         troubles=troubles,
         gap_ms=luck.choice((2_000, 5_000, 12_000)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that strikes at a moment. node: which. with_backup: one is made then."""
+
+    at_ms: int
+    kind: str
+    node: int
+    for_ms: int
+    with_backup: bool
+
+
+def troubles(faults: Faults, luck: Random, *, nodes: int, until_ms: int) -> list[Trouble]:
+    """The troubles of one seed, in order: drawn beforehand, whatever comes of them."""
+    drawn: list[Trouble] = []
+    at_ms = luck.randint(1_000, 10_000)
+    while faults.troubles and at_ms < until_ms:
+        drawn.append(
+            Trouble(
+                at_ms=at_ms,
+                kind=luck.choice(faults.troubles),
+                node=luck.randrange(nodes),
+                for_ms=luck.randint(200, 20_000),
+                with_backup=luck.random() < 0.3,
+            )
+        )
+        at_ms += luck.randint(100, 2 * faults.gap_ms)
+    return drawn

@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 from pathfinder.simulation.checks import Broken
+from pathfinder.simulation.shrinking import shrink
 from pathfinder.simulation.world import World
 
 
@@ -27,9 +28,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="replay this one alone")
     parser.add_argument("--say", action="store_true", help="print what happens, with --seed")
+    parser.add_argument("--shrink", action="store_true", help="to the faults that it takes")
     parser.add_argument("--until-broken", action="store_true", help="end with the first failure")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.seed is not None and arguments.shrink:
+        return _shrink(arguments.seed)
     if arguments.seed is not None:
         return _replay(arguments.seed, say=arguments.say)
     began = time.monotonic()
@@ -54,6 +58,17 @@ def main() -> int:
         + ", ".join(f"{path} {count}" for path, count in sorted(reached.items()))
     )
     return 1 if failures else 0
+
+
+def _shrink(seed: int) -> int:
+    story = shrink(seed)
+    if story is None:
+        print(f"seed {seed} holds")
+        return 0
+    print(f"seed {seed}:")
+    for line in story.lines():
+        print(line)
+    return 1
 
 
 def _replay(seed: int, *, say: bool) -> int:

@@ -188,7 +188,7 @@ class Node:
         """The production code of one try, a step at a time; its process dies with the agent."""
         luck = self.timeline.luck
         bench = Bench(
-            runtime=Slipping(self.runtime, luck, lambda: self.faults.slip / 8 * self.hurt),
+            runtime=Slipping(self.runtime, self._loses_answer),
             chef=ChefSettings(),
             keeper=lambda *_: Forgetful(),
             now_ms=self.local_ms,
@@ -215,6 +215,11 @@ class Node:
 
         self.timeline.after(luck.randint(*CALL_MS), self._in_life(step))
 
+    def _loses_answer(self, part: float) -> bool:
+        """Whether one of the calls of a try is not answered."""
+        chance = self.faults.slip / 8 * self.hurt * part
+        return bool(chance) and self.timeline.strikes("slip", chance, self.name)
+
     def _perform(self, call: Call, *, interrupted: bool) -> Result:
         luck = self.timeline.luck
         reads = isinstance(call, (ListAll, Inspect))
@@ -224,9 +229,10 @@ class Node:
             if not reads and luck.random() < 0.5:
                 self._do(call)
             return Failed(code="runtime_down", message="the daemon went away")
-        if self.hurt and luck.random() < self.faults.slip:
+        if self.hurt and self.timeline.strikes("slip", self.faults.slip, self.name):
             return Failed(code="runtime_failed", message="the daemon refused")
-        if self.hurt and not reads and luck.random() < self.faults.doubt:
+        is_hurt = self.hurt and not reads
+        if is_hurt and self.timeline.strikes("doubt", self.faults.doubt, self.name):
             if luck.random() < 0.5:
                 self._do(call)
             else:

@@ -6,6 +6,7 @@ answered: so at the end it is certain what everybody wants.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from pathfinder.control.access import SYSTEM
@@ -35,7 +36,8 @@ def _addresses_of(name: str) -> str:
 class Person:
     """Owner of one thing. `wants`: its last document that was accepted; None: nothing.
 
-    refers: the deployments whose addresses its definitions may need.
+    refers: the deployments whose addresses its definitions may need. priorities: the luck by which
+    they have one, or None.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Person:
     timeline: Timeline
     ask: Ask
     refers: tuple[str, ...] = ()
+    priorities: Random | None = None
     wants: dict[str, Any] | None = None
     busy: bool = False
     asked: int = 0
@@ -106,6 +109,8 @@ class Person:
                 "replicas": replicas,
                 "min_available": luck.randint(0, max(replicas - 1, 0)),
             }
+        if self.priorities is not None:
+            document["priority"] = self.priorities.choice((0, 0, 1, 5))
         self._ask(Put(document=document), document)
 
     def _calls(self) -> dict[str, Any]:

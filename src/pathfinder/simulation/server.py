@@ -132,7 +132,7 @@ class Server:
         changes, self.group = self.group, []
         if not changes:
             return True
-        if self.timeline.luck.random() < self.disk_full:
+        if self.timeline.strikes("disk_full", self.disk_full):
             self.store.fail_next_append(DiskFull("no room"))
         try:
             self.last = self.store.append(

@@ -5,23 +5,23 @@ them may be the last that happens.
 """
 
 from collections.abc import Callable
-from random import Random
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pathfinder.runtimes.port import Instance, OutcomeUnknown, Session, Terminal
 from pathfinder.runtimes.scripted import ScriptedRuntime
 
 Answer = TypeVar("Answer")
+HALF: Final = 0.5  # of the chance: before it is done, or after
 
 
 class Slipping(ScriptedRuntime):
-    """The verbs of `real`; each answer is lost with the probability `slip`."""
+    """The verbs of `real`; answers get lost."""
 
-    def __init__(self, real: ScriptedRuntime, luck: Random, slip: Callable[[], float]) -> None:
+    def __init__(self, real: ScriptedRuntime, strikes: Callable[[float], bool]) -> None:
+        """strikes: whether an answer is lost, of so many parts of the chance that one is."""
         super().__init__()
         self._real = real
-        self._luck = luck
-        self._slip = slip
+        self._strikes = strikes
 
     def inspect(self, name: str) -> Instance | None:
         """As the real one."""
@@ -44,10 +44,9 @@ class Slipping(ScriptedRuntime):
         return self._lossy(lambda: self._real.open_session(name, terminal))
 
     def _lossy(self, ask: Callable[[], Answer]) -> Answer:
-        slip = self._slip()
-        if slip and self._luck.random() < slip / 2:
+        if self._strikes(HALF):
             raise OutcomeUnknown("not done, and not answered")
         answer = ask()
-        if slip and self._luck.random() < slip / 2:
+        if self._strikes(HALF):
             raise OutcomeUnknown("done, and not answered")
         return answer

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from random import Random
 
 from pathfinder.agent.effects import Call, Start
 from pathfinder.control.access import SYSTEM, digest
-from pathfinder.control.commands import PutCluster, Register, Request
+from pathfinder.control.commands import Command, Put, PutCluster, Register, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container
 from pathfinder.control.objects import Node as NodeThing
@@ -16,7 +18,7 @@ from pathfinder.runtimes.port import Instance
 from pathfinder.runtimes.scripted import Offers, ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.simulation import checks
-from pathfinder.simulation.faults import Faults, draw
+from pathfinder.simulation.faults import Faults, Trouble, draw, troubles
 from pathfinder.simulation.node import Node
 from pathfinder.simulation.people import Person
 from pathfinder.simulation.server import GROUP_MS, Server
@@ -30,6 +32,8 @@ TROUBLED_MS = 60_000
 SETTLE_MS = 90_000
 LOOK_MS = 997  # at lost nodes: not in step with anything
 SECRET = "0" * 64
+MOVES_PER_HOUR = 1_000
+STOP_MS = 30_000  # balancing goes on for a while without any trouble
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,9 +49,16 @@ class Verdict:
 class World:
     """Build it, `run` it; `checks.Broken` tells which promise a seed has broken."""
 
-    def __init__(self, seed: int, *, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        say: Callable[[str], None] | None = None,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        """only: the names of the faults that may happen; None: all."""
         self.seed = seed
-        self.timeline = Timeline(seed)
+        self.timeline = Timeline(seed, only)
         luck = self.timeline.luck
         self.faults = draw(luck)
         self.calm = Faults()
@@ -60,6 +71,10 @@ class World:
         self.offers: Offers = {}
         self.data = checks.Data()
         self.nodes = [self._node(f"n{index}") for index in range(luck.randint(1, 4))]
+        # Of some worlds; drawn apart, so that the others are what they were without it.
+        aside = Random(~seed)
+        self.has_priorities = aside.random() < 0.4
+        self.is_balanced = aside.random() < 0.3
         self.people = [
             Person(
                 f"d{index}",
@@ -67,6 +82,7 @@ class World:
                 self.timeline,
                 self._ask,
                 refers=tuple(f"d{other}" for other in range(0, index, 2)),
+                priorities=Random(~seed + index) if self.has_priorities else None,
             )
             for index in range(5)
         ]
@@ -82,8 +98,7 @@ class World:
         self._join()
         for person in self.people:
             self._live(person)
-        if self.faults.troubles:
-            self._trouble()
+        self._trouble()
         self._watch_lost()
         actions = self.timeline.run_until(TROUBLED_MS, self._check)
         self._calm_down()
@@ -119,7 +134,8 @@ class World:
 
     def _join(self) -> None:
         assert self.server.controller is not None
-        commands = [PutCluster(name="c")] + [
+        commands: list[Command] = [PutCluster(name="c")]
+        commands += [
             Register(
                 registration=Registration(
                     cluster="c",
@@ -132,11 +148,17 @@ class World:
             )
             for index, node in enumerate(self.nodes)
         ]
+        if self.is_balanced:
+            commands.append(self._moves(MOVES_PER_HOUR))
         for command in commands:
             self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
         for node in self.nodes:
             self.timeline.after(self.timeline.luck.randint(5, 2_000), node.start_agent)
         self.timeline.after(GROUP_MS + 1, self._fill_disk)
+
+    @staticmethod
+    def _moves(per_hour: int) -> Put:
+        return Put({"kind": "Cluster", "name": "c", "moves_per_hour": per_hour})
 
     def _fill_disk(self) -> None:
         self.server.disk_full = self.faults.disk_full
@@ -173,14 +195,14 @@ class World:
 
     def _travel(self, arrive: Callable[[], None]) -> None:
         luck, faults = self.timeline.luck, self._faults()
-        if luck.random() < faults.loss:
+        if self.timeline.strikes("loss", faults.loss):
             self.reached["lost"] += 1
             return
-        is_late = luck.random() < faults.late
+        is_late = self.timeline.strikes("late", faults.late)
         self.timeline.after(
             luck.randint(60, 6_000) if is_late else luck.randint(1, self.travel_ms), arrive
         )
-        if luck.random() < faults.repeat:
+        if self.timeline.strikes("repeat", faults.repeat):
             self.reached["repeated"] += 1
             self.timeline.after(luck.randint(1, 20_000), arrive)
 
@@ -195,19 +217,19 @@ class World:
     # Trouble.
 
     def _trouble(self) -> None:
-        luck = self.timeline.luck
+        """Plan all that will strike."""
+        luck = self.timeline.luck_of("trouble")
+        drawn = troubles(self.faults, luck, nodes=len(self.nodes), until_ms=TROUBLED_MS)
+        for trouble in drawn:
+            self.timeline.after(trouble.at_ms, partial(self._strike, trouble))
 
-        def strike() -> None:
-            if self.timeline.now_ms >= TROUBLED_MS:
-                return
-            trouble = luck.choice(self.faults.troubles)
-            self._note(trouble)
-            getattr(self, f"_{trouble}")(luck.choice(self.nodes), luck.randint(200, 20_000))
-            if luck.random() < 0.3:
-                self.backup = self.server.store.copy()
-            self.timeline.after(luck.randint(100, 2 * self.faults.gap_ms), strike)
-
-        self.timeline.after(luck.randint(1_000, 10_000), strike)
+    def _strike(self, trouble: Trouble) -> None:
+        node = self.nodes[trouble.node]
+        if self.timeline.strikes(trouble.kind, 1, node.name):
+            self._note(trouble.kind)
+            getattr(self, f"_{trouble.kind}")(node, trouble.for_ms)
+        if trouble.with_backup:
+            self.backup = self.server.store.copy()
 
     def _server_crash(self, node: Node, for_ms: int) -> None:
         if self.server.life:
@@ -273,6 +295,9 @@ class World:
     def _calm_down(self) -> None:
         self.server.disk_full = 0.0
         self._server_up()
+        if self.is_balanced:
+            stop = Request(principal=SYSTEM, command=self._moves(0))
+            self.timeline.after(STOP_MS, lambda: self.server.command(stop, lambda answer: None))
         for node in self.nodes:
             node.faults = self.calm
             node.cut_until_ms = node.deaf_until_ms = 0
