@@ -30,6 +30,7 @@ CONTAINERS = 1_000
 PATH = "/api/v3/clusters/default/containers"
 SPEC = json.dumps({"spec": {"image": "busybox", "resources": {"memory": "1MiB"}}}).encode()
 FACTS = Facts(cpu_millis=10**6, memory_mib=10**6, disk_mib=10**6, kinds=("system",))
+PROGRAM = (sys.executable, "-m", "pathfinder.server.main")
 Result = Mapping[str, Any]
 
 
@@ -52,7 +53,7 @@ def _memory_and_list(directory: Path) -> Iterator[Result]:
         floor_mib = _bare_python_mib()
         yield result("resident, 1,000 containers", resident_mib, "MiB", floor_mib, 1)
         whole = request("GET", f"{PATH}?limit={CONTAINERS}", token)
-        body = asyncio.run(_one(port, whole))
+        body = asyncio.run(one_answer(port, whole))
         with _nginx(directory, body) as nginx_port:
             still = request("GET", "/static.json", token)
             pairs = [(_list_ms(port, whole), _list_ms(nginx_port, still)) for _ in range(RUNS)]
@@ -112,23 +113,35 @@ def result(name: str, value: float, unit: str, floor: float | None, runs: int = 
 @contextmanager
 def server_process(directory: Path) -> Iterator[tuple[int, str, psutil.Process]]:
     """A server of its own: port, administrator's token, process."""
-    program = [sys.executable, "-m", "pathfinder.server.main"]
+    token = initialised(directory)
+    with serving(directory) as (port, process):
+        yield port, token, process
+
+
+def initialised(directory: Path) -> str:
+    """Make a data directory; the administrator's token."""
     token_file = directory / "token"
-    data = ("--data-dir", str(directory))
-    subprocess.run([*program, "init", *data, "--admin-token-file", str(token_file)], check=True)
-    serving = subprocess.Popen(
-        [*program, "server", *data, "--listen", "127.0.0.1:0"],
+    data = ("--data-dir", str(directory), "--admin-token-file", str(token_file))
+    subprocess.run([*PROGRAM, "init", *data], check=True, stdout=subprocess.DEVNULL)
+    return token_file.read_text().strip()
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """A server on a data directory: port, process."""
+    server = subprocess.Popen(
+        [*PROGRAM, "server", "--data-dir", str(directory), "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
         stderr=None,
     )
-    assert serving.stdout is not None
+    assert server.stdout is not None
     try:
-        port = int(serving.stdout.readline().decode().rpartition(":")[2])
-        yield port, token_file.read_text().strip(), psutil.Process(serving.pid)
+        port = int(server.stdout.readline().decode().rpartition(":")[2])
+        yield port, psutil.Process(server.pid)
     finally:
-        serving.terminate()
-        serving.wait()
-        serving.stdout.close()
+        server.terminate()
+        server.wait()
+        server.stdout.close()
 
 
 @contextmanager
@@ -216,7 +229,8 @@ async def exchanges_per_second(port: int, secrets: Sequence[str]) -> float:
     return EXCHANGES / took_s
 
 
-async def _one(port: int, asked: bytes) -> bytes:
+async def one_answer(port: int, asked: bytes) -> bytes:
+    """The body of one answer."""
     connection = await Connection.open(port)
     body = await connection.ask(asked)
     connection.close()

@@ -163,7 +163,7 @@ def test_snapshot_that_does_not_fit_leaves_the_earlier_one(store: SqliteStore) -
         store.save_snapshot(epoch, 2, second.hash, (bytes(1 << 20) for _ in range(20)))
     snapshot = store.read_snapshot()
     assert snapshot is not None
-    assert snapshot.chunks == (b"earlier",)
+    assert tuple(snapshot.chunks) == (b"earlier",)
     assert store.append(epoch, 0, b"third").seq == 3
 
 

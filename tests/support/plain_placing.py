@@ -173,7 +173,7 @@ class PlainNode:
         """What may be reserved, with what it is lent."""
         return plus(self.view.capacity, self.view.lent)
 
-    def preference(self, request: Request) -> tuple[int, int, int, int, str]:
+    def preference(self, request: Request) -> tuple[int | str, ...]:
         """The smaller, the better."""
         capacity, after = self.capacity(), plus(self.used, request.need)
         shares = (
@@ -182,7 +182,10 @@ class PlainNode:
         )
         members = self.groups[request.group] if request.group else 0
         if self.rules.packs:
-            return (self.penalty(request), sum(shares), members, 0, self.view.name)
+            together = sum(shares)
+            unlike = 1_000 * abs(shares[0] - shares[1]) // (together + 20_000)
+            filled = (not self.count, unlike, together // 1_000)
+            return (self.penalty(request), *filled, members, self.view.name)
         share = min(shares)
         return (self.penalty(request), members, -share, self.count, self.view.name)
 

@@ -17,10 +17,11 @@ from pathfinder.control.workloads import move
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
-from pathfinder.model.selectors import requirement
-from pathfinder.scheduler.draft import Placement
+from pathfinder.model.selectors import known_requirement, requirement
+from pathfinder.scheduler.draft import Placement, Unplaced
 from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import NodeView
+from pathfinder.scheduler.fleet import Fleet, NodeView
+from pathfinder.scheduler.packing import in_packing_order
 from pathfinder.scheduler.place import place
 from pathfinder.scheduler.ties import Tie
 from pathfinder.wire.messages import Measurements
@@ -52,7 +53,7 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
             _towards(request_of(tx.state, each), was.nominated)
             for was, each in zip(batch, free, strict=True)
         ]
-        decisions = place(tx.state.fleet, requests)
+        decisions = _decided(tx.state.fleet, requests)
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
             if isinstance(decision, Placement):
                 _assign(tx, container, decision)
@@ -68,6 +69,24 @@ def _turn(state: State, container: Container) -> tuple[int, int, int, str]:
     """The higher priority first, then who has waited longer."""
     priority = state.priority_of(container)
     return (-priority, container.created_ms, container.revision, container.key)
+
+
+def _decided(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:
+    """In the order of their turn, or where a cluster packs in the order that packs best."""
+    packing = [
+        number for number, one in enumerate(requests) if fleet.columns(one.cluster).rules.packs
+    ]
+    if len(packing) < 2:
+        return place(fleet, requests)
+    spreading = [number for number in range(len(requests)) if number not in set(packing)]
+    order = spreading
+    for cluster in sorted({requests[number].cluster for number in packing}):
+        own = [number for number in packing if requests[number].cluster == cluster]
+        best = in_packing_order(fleet, [requests[number] for number in own])
+        order += [own[place] for place in best]
+    decisions = place(fleet, [requests[number] for number in order])
+    decided = dict(zip(order, decisions, strict=True))
+    return [decided[number] for number in range(len(requests))]
 
 
 def _towards(request: Request, node: str) -> Request:
@@ -110,10 +129,10 @@ def request_of(state: State, container: Container) -> Request:
         cluster=container.cluster,
         kind=container.spec.kind,
         need=container.spec.resources,
-        constraints=tuple(requirement(text, "") for text in constraints),
+        constraints=tuple(known_requirement(text) for text in constraints),
         ties=ties_of(container),
         preferences=tuple(
-            (requirement(wish.label, ""), wish.weight) for wish in container.spec.preferences
+            (known_requirement(wish.label), wish.weight) for wish in container.spec.preferences
         ),
         group=container.group,
         stateful=container.spec.type == "STATEFUL",

@@ -20,8 +20,9 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
         for before, after in tx.changes()
         if (after or before) is not None and before is not after
     ]
+    local = _LocalImages(tx.state)
     items = [
-        item(tx.state, before, after)
+        item(tx.state, before, after, local)
         for before, after in edits
         if (thing := after or before) is not None and thing.KIND in SHOWN
     ]
@@ -40,12 +41,26 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
     )
 
 
-def item(state: State, before: Thing | None, after: Thing | None) -> PlanItem:
+class _LocalImages(dict[str, tuple[str, ...]]):
+    """The images that nodes have in their local stores, by cluster; looked up once for a plan."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self._state = state
+
+    def __missing__(self, cluster: str) -> tuple[str, ...]:
+        nodes = (node for node in self._state.all(Node) if node.cluster == cluster)
+        self[cluster] = tuple(sorted({image for node in nodes for image in node.facts.images}))
+        return self[cluster]
+
+
+def item(state: State, before: Thing | None, after: Thing | None, local: _LocalImages) -> PlanItem:
     """One edit as an item of a plan."""
     thing = after or before
     assert thing is not None
     if isinstance(after, Container):
-        return _container_item(state, before if isinstance(before, Container) else None, after)
+        was = before if isinstance(before, Container) else None
+        return _container_item(state, was, after, local)
     if isinstance(after, Deployment):
         warnings = tuple(text for text in (after.blocked, after.last_error) if text)
         action: Action = "create" if before is None else "change" if after.wanted else "delete"
@@ -55,9 +70,11 @@ def item(state: State, before: Thing | None, after: Thing | None) -> PlanItem:
     return _item(thing, "create" if before is None else "change")
 
 
-def _container_item(state: State, before: Container | None, after: Container) -> PlanItem:
+def _container_item(
+    state: State, before: Container | None, after: Container, local: _LocalImages
+) -> PlanItem:
     if before is None:
-        missing = _image_warning(state, after)
+        missing = _image_warning(state, after, local)
         return _item(after, "create", node=after.node, why=after.why, warnings=missing)
     if not after.wanted:
         return _item(after, "delete", node=before.node, why=after.why)
@@ -72,7 +89,7 @@ def _container_item(state: State, before: Container | None, after: Container) ->
             "replace",
             node=after.node or before.node,
             why=after.why,
-            warnings=lost + _image_warning(state, after) + _volume_warning(before, after),
+            warnings=lost + _image_warning(state, after, local) + _volume_warning(before, after),
         )
     if (copy := after.arriving) is not None and before.arriving is None:
         why = f"moves from {after.node} with its data"
@@ -131,15 +148,16 @@ def _volume_warning(before: Container, after: Container) -> tuple[str, ...]:
     return (f"volumes stay on {before.home} ({volumes}): on another node they begin empty",)
 
 
-def _image_warning(state: State, container: Container) -> tuple[str, ...]:
+def _image_warning(state: State, container: Container, local: _LocalImages) -> tuple[str, ...]:
     """An image that no node of the cluster has locally is said at once, not found out later."""
     spec: ContainerSpec = container.spec
     alias = spec.image.alias
     if not alias or spec.image.remote or state.get(Image, f"{container.cluster}/{alias}"):
         return ()
-    nodes = [node for node in state.all(Node) if node.cluster == container.cluster]
-    known = sorted({image for node in nodes for image in node.facts.images})
-    if not nodes or {alias, alias.removesuffix(":latest")} & set(known):
+    known = local[container.cluster]
+    if {alias, alias.removesuffix(":latest")} & set(known):
+        return ()
+    if not known and not state.fleet.columns(container.cluster).views:
         return ()
     have = ", ".join(known[:8]) or "none"
     return (f"no node has an image {alias!r} in its local store; there are: {have}",)

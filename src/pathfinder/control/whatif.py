@@ -331,7 +331,7 @@ def _spare(twin: State, cluster: str) -> Spare:
     fails = {name: _missing(twin, cluster, name, there[name]) for name in tied}
     # Where it fits is not asked: without its group a request is like all of its shape.
     free = {
-        name: sorted((dataclasses.replace(request, group="") for request in requests), key=_size)
+        name: sorted((_any_of(request) for request in requests), key=_size)
         for name, requests in there.items()
         if name not in tied
     }
@@ -342,6 +342,11 @@ def _spare(twin: State, cluster: str) -> Spare:
         nodes=len(takers),
         fails={name: missing for name, missing in sorted(fails.items()) if missing},
     )
+
+
+def _any_of(request: Request) -> Request:
+    """Whose it is does not matter: without name and group it is like all of its shape."""
+    return dataclasses.replace(request, name="", group="", preferences=())
 
 
 def _size(request: Request) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ Forms: `rack = r1`, `rack != r1`, `rack in (r1, r2)`, `rack notin (r1, r2)`, `ra
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from pathfinder.model.errors import DefinitionWrong
@@ -63,6 +64,12 @@ class Requirement:
                 return f"{self.key} {self.operator} {self.values[0]}"
             case operator:
                 return f"{self.key} {operator} ({', '.join(self.values)})"
+
+
+@lru_cache(maxsize=4_096)  # a thousand replicas ask the same, one after another
+def known_requirement(text: str) -> Requirement:
+    """One requirement from a text that has been checked."""
+    return requirement(text, "")
 
 
 def requirement(text: object, place: str) -> Requirement:

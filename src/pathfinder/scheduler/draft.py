@@ -26,8 +26,8 @@ from pathfinder.scheduler.fleet import (
     Columns,
     Numbers,
 )
+from pathfinder.scheduler.packing import MILLION, unlikeness, unlikenesses
 
-MILLION: Final = 1_000_000
 COUNT_BITS: Final = 21
 SHARE_BITS: Final = 20  # MILLION fits
 COUNT_LIMIT: Final = 1 << COUNT_BITS
@@ -101,13 +101,13 @@ class Draft:
         counts = self.group_counts
         return Unplaced(explain(examine(self.columns, self.amounts, claimable, request, counts)))
 
-    def reserve(self, row: int, request: Request, need: Needs) -> None:
-        """Count one more container, which needs `need`, on a node."""
-        self._count(row, request, need, 1)
+    def reserve(self, row: int, request: Request, need: Needs, *, count: int = 1) -> None:
+        """Count so many more containers, each of which needs `need`, on a node."""
+        self._count(row, request, need, count)
 
-    def release(self, row: int, request: Request) -> None:
-        """Take back one `reserve`."""
-        self._count(row, request, needs(request), -1)
+    def release(self, row: int, request: Request, *, count: int = 1) -> None:
+        """Take back as many `reserve`s."""
+        self._count(row, request, needs(request), -count)
 
     def _count(self, row: int, request: Request, need: Needs, count: int) -> None:
         amounts = self.amounts
@@ -173,7 +173,8 @@ class Spot:
         """As `preference` has it, with members: the smaller the better."""
         shares: tuple[int, int] = self._share_of_cpu, self._share_of_memory
         if self._packs:
-            return (sum(shares) << (COUNT_BITS + 1)) + self._members
+            worth = unlikeness(*shares, is_empty=not self._count)
+            return (worth << COUNT_BITS) + self._members
         taken = MILLION - min(shares)
         return (self._members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS) + self._count
 
@@ -187,8 +188,8 @@ class Spot:
 def preference(traits: Numbers, amounts: Numbers, needed: Numbers, *, packs: bool) -> Numbers:
     """One number per node, the smaller the better: share taken, containers.
 
-    Where nodes are packed: what is left of CPU and memory together. Members of the request's group
-    are not in it. needed: CPU and memory, one below the other.
+    Where nodes are packed: see `packing`. Members of the request's group are not in it. needed: CPU
+    and memory, one below the other.
     """
     capacity = traits[CPU : MEMORY + 1]
     left = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
@@ -197,7 +198,7 @@ def preference(traits: Numbers, amounts: Numbers, needed: Numbers, *, packs: boo
     left //= np.maximum(capacity, 1)
     keys: Numbers
     if packs:
-        keys = (left[CPU] + left[MEMORY]) << (COUNT_BITS + 1)
+        keys = unlikenesses(left, (amounts[COUNT] == 0).astype(np.int64)) << COUNT_BITS
         return keys
     keys = MILLION - np.minimum(left[CPU], left[MEMORY])
     keys <<= COUNT_BITS

@@ -1,5 +1,6 @@
 """What a cluster has left, and whether it could lose a node: for questions, not for placing."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -69,25 +70,52 @@ def without_each(
 
     Each trial is taken back before the next, so that what was worked out for one serves all.
     """
-    draft = Draft(
-        fleet.columns(cluster), placements_max=sum(1 for _ in fleet.columns(cluster).names)
-    )
+    columns = fleet.columns(cluster)
+    draft = Draft(columns, placements_max=len(columns.names))
     draft.traits = draft.traits.copy()
     trial, missing = Round(draft), {}
     for node, requests in there:
-        row = draft.columns.rows[node]
+        row = columns.rows[node]
         capacity = draft.traits[CPU : MEMORY + 1, row].copy()
         draft.traits[CPU : MEMORY + 1, row] = 0  # what has none of these can take nothing
         draft.placed_rows.append(row)
-        outcomes = trial.decide(requests)
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if isinstance(outcome, Placement):
-                taken = draft.columns.rows[outcome.node_key.partition("/")[2]]
-                draft.release(taken, request)
+        missing[node] = 0 if _all_fit(draft, trial, requests) else _unplaced(draft, trial, requests)
         draft.traits[CPU : MEMORY + 1, row] = capacity
         draft.placed_rows.append(row)
-        missing[node] = sum(not isinstance(outcome, Placement) for outcome in outcomes)
     return missing
+
+
+def _all_fit(draft: Draft, trial: Round, requests: Sequence[Request]) -> bool:
+    """Whether there certainly is an arrangement: equal ones are poured where there is most room."""
+    poured: list[tuple[int, Request, int]] = []
+    for request, count in Counter(requests).items():
+        shape, left = trial.shape(request), count
+        while left:
+            shape.refresh()
+            rooms = shape.rooms()
+            row = int(rooms.argmax())
+            taken = min(left, int(rooms[row]))
+            if not taken:
+                break
+            draft.reserve(row, request, shape.need, count=taken)
+            poured.append((row, request, taken))
+            left -= taken
+        if left:
+            break
+    else:
+        left = 0
+    for row, request, taken in poured:
+        draft.release(row, request, count=taken)
+    return not left
+
+
+def _unplaced(draft: Draft, trial: Round, requests: Sequence[Request]) -> int:
+    """How many fit nowhere when they are placed one by one, as they would be."""
+    outcomes = trial.decide(requests)
+    for request, outcome in zip(requests, outcomes, strict=True):
+        if isinstance(outcome, Placement):
+            draft.release(draft.columns.rows[outcome.node_key.partition("/")[2]], request)
+    return sum(not isinstance(outcome, Placement) for outcome in outcomes)
 
 
 def _takers(columns: Columns) -> Mask:

@@ -90,12 +90,17 @@ class Round:
             return self._draft.explained(request)
         return chooser.choose(request, to_come + 1)
 
-    def _chooser(self, request: Request, count: int) -> "_Chooser | TiedChooser":
+    def shape(self, request: Request) -> Shape:
+        """What a request has in common with those that differ in their group alone."""
         shape_of = _shape_of(request)
         shape = self._shapes.get(shape_of)
         if shape is None:
             _make_room(self._shapes, SHAPES_MAX)
             shape = self._shapes[shape_of] = Shape(self._draft, request)
+        return shape
+
+    def _chooser(self, request: Request, count: int) -> "_Chooser | TiedChooser":
+        shape = self.shape(request)
         if request.ties or request.preferences:
             return TiedChooser(shape, request)
         return _Chooser(shape, request, count)

@@ -31,11 +31,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The whole state after record `seq`, in chunks; `hash` is that record's hash."""
+    """The whole state after record `seq`, in chunks; `hash` is that record's hash.
+
+    chunks: read one by one as they are asked for, since all of them may not fit into memory beside
+    what they become; Broken when another snapshot has taken their place meanwhile.
+    """
 
     seq: int
     hash: bytes
-    chunks: tuple[bytes, ...]
+    chunks: Iterable[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ A torn tail is cut by SQLite: WAL frames carry checksums and count only up to a 
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,24 +114,33 @@ class SqliteStore:
         with self._reading() as connection:
             head = _head(connection)
             row = connection.execute("SELECT seq, hash, digest FROM snapshot").fetchone()
-            chunks = tuple(
-                chunk
-                for (chunk,) in connection.execute(
-                    "SELECT chunk FROM snapshot_chunk ORDER BY position"
-                )
-            )
-            if row is None and head.dropped.seq == 0 and not chunks:
+            count = connection.execute("SELECT count(*) FROM snapshot_chunk").fetchone()[0]
+            if row is None and head.dropped.seq == 0 and not count:
                 return None
             match row:
                 case (int(seq), bytes(stored), bytes(digest)) if seq >= head.dropped.seq:
                     pass
                 case _:
                     raise Broken("the snapshot that compaction relied on is missing or older")
-            if not all(isinstance(chunk, bytes) for chunk in chunks) or digest != digest_of(chunks):
+            stored_chunks = connection.execute("SELECT chunk FROM snapshot_chunk ORDER BY position")
+            if digest != digest_of(_intact(chunk, seq) for (chunk,) in stored_chunks):
                 raise Broken(f"the snapshot after record {seq} is damaged")
             if stored != _mark_at(connection, head, seq).hash:
                 raise Broken(f"the snapshot after record {seq} belongs to another history")
-            return Snapshot(seq=seq, hash=stored, chunks=chunks)
+            return Snapshot(seq=seq, hash=stored, chunks=_Chunks(self._chunk_after, digest))
+
+    def _chunk_after(self, position: int, digest: bytes) -> tuple[int, bytes] | None:
+        """The next chunk of a snapshot, and its position."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT digest FROM snapshot").fetchone()
+            if row is None or row[0] != digest:
+                raise Broken("the snapshot was replaced while it was read: read it again")
+            found: tuple[int, bytes] | None = connection.execute(
+                "SELECT position, chunk FROM snapshot_chunk WHERE position > ? "
+                "ORDER BY position LIMIT 1",
+                (position,),
+            ).fetchone()
+            return found
 
     def save_snapshot(self, epoch: int, seq: int, hash: bytes, chunks: Iterable[bytes]) -> None:
         """As the port says. `chunks` are taken one by one and need not fit into memory together."""
@@ -318,6 +327,26 @@ class SqliteStore:
                 yield self._reader
             finally:
                 self._reader.execute("ROLLBACK")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """A snapshot's chunks, read again each time that they are gone through."""
+
+    after: Callable[[int, bytes], tuple[int, bytes] | None]
+    digest: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        position = -1
+        while found := self.after(position, self.digest):
+            position, chunk = found
+            yield chunk
+
+
+def _intact(chunk: object, seq: int) -> bytes:
+    if not isinstance(chunk, bytes):
+        raise Broken(f"the snapshot after record {seq} is damaged")
+    return chunk
 
 
 def _head(connection: sqlite3.Connection) -> _Head:
