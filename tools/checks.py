@@ -57,8 +57,8 @@ TELLING: Final = (
         fix="./dev test NAME",
     ),
     Check(
-        name="200 seeds",
-        argv=("python", "-m", "pathfinder.simulation.main", "--seeds", "200", "--jobs", "1"),
+        name="100 seeds",
+        argv=("python", "-m", "pathfinder.simulation.main", "--seeds", "100", "--jobs", "1"),
         fix="./dev simulate SEED",
     ),
 )

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     test = add("test", "run the tests, with all that they need")
     test.add_argument("part", nargs="*", metavar="PART", help="a folder, file or name of tests")
-    add("check", "format, lint, types, rooms, house rules, fast tests, 200 seeds: under a minute")
+    add("check", "format, lint, types, rooms, house rules, fast tests, 100 seeds: under a minute")
     add("fix", "format, repair what the linter can repair, make generated pages anew")
     bench = add("bench", "measure, each value beside its floor")
     bench.add_argument("name", nargs="*", metavar="NAME", help="a module in bench/; none: all")

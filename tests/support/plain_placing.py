@@ -236,11 +236,11 @@ def fleet_of(
 ) -> Fleet:
     """The same as a fleet; all nodes belong to one cluster."""
     fleet = Fleet()
-    cluster = ""
+    cluster = "west"  # of those that have no nodes
     for view in views:
         cluster = view.cluster
-        fleet.set_rules(cluster, rules)
         fleet.set_node(f"{view.cluster}/{view.name}", view)
+    fleet.set_rules(cluster, rules)
     for reservation in reservations:
         fleet.reserve(
             f"{cluster}/{reservation.node}",

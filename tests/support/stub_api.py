@@ -21,12 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pathfinder.wire import websocket
 from tests.support.pseudo_terminal import ON_TERMINAL
 
+PENDING_MAX: Final = 1 << 20
 TOKEN = "pft.stub.secret"
 ROOT = "/api/v3"
 Item = dict[str, Any]
@@ -428,13 +429,11 @@ class _Bridge:
 
     def _pass_everything(self) -> None:
         while self.outputs:
-            waiting = [self.stdin_fd] if self.pending else []
-            readers: list[Any] = [self.connection, *self.outputs]
-            ready, _, _ = select.select(readers, waiting, [])
+            ready = self._ready()
             for fd in [fd for fd in self.outputs if fd in ready]:
                 self._pass_output(fd)
-            if self.connection in ready:
-                received = self.connection.recv(65536)
+            if self.connection.fileno() in ready:
+                received = self.connection.recv(65536) if self.is_listening else b""
                 if not received:
                     self.process.kill()
                     return
@@ -444,6 +443,21 @@ class _Bridge:
         code = self.process.wait()
         said = json.dumps({"exit": code if code >= 0 else 128 - code}).encode()
         self.connection.sendall(self.codec.message(said, text=True) + self.codec.close())
+
+    @property
+    def is_listening(self) -> bool:
+        """While too much is pending, who writes has to wait, as with a real one."""
+        return len(self.pending) < PENDING_MAX
+
+    def _ready(self) -> set[int]:
+        """What can be read or written now; the connection also when its other side has gone."""
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN if self.is_listening else select.POLLRDHUP)
+        for fd in {*self.outputs, *([self.stdin_fd] if self.pending else [])}:
+            is_waiting = bool(self.pending) and fd == self.stdin_fd
+            reads = select.POLLIN if fd in self.outputs else 0
+            poll.register(fd, reads | (select.POLLOUT if is_waiting else 0))
+        return {fd for fd, _ in poll.poll()}
 
     def _pass_output(self, fd: int) -> None:
         try:

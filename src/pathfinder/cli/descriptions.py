@@ -14,7 +14,7 @@ STATES: Final = frozenset({"phase", "status", "ready"})
 # Shown in sections of their own, or by another field.
 ELSEWHERE: Final = frozenset({"kind", "spec", "explanation", "ipaddress", "facts", "usage"})
 LAST: Final = ("digest", "revision")
-UNITS: Final = ("_mib", "_millis", "_ms_ago", "_ms")  # the value says them
+UNITS: Final = ("_mib", "_millis", "_permille", "_ms_ago", "_ms")  # the value says them
 EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
 
 
@@ -102,12 +102,23 @@ def _value(key: str, value: object, now_ms: int) -> str:
         text = "yes" if value else "no"
         return toned(text) if key in STATES else text
     if isinstance(value, Mapping):
-        parts = [f"{_label(name)} {_amount(name, part)}" for name, part in value.items() if part]
+        parts = [_part(name, part) for name, part in value.items() if _has_content(part)]
         return ", ".join(parts) or NOTHING
     if isinstance(value, list):
         return ", ".join(_entry(entry) for entry in value)
     text = safe(str(value))
     return toned(text) if key in STATES else text
+
+
+def _part(name: str, part: object) -> str:
+    if isinstance(part, Mapping):
+        inner = (_part(key, each) for key, each in part.items() if _has_content(each))
+        return f"{_label(name)} ({', '.join(inner)})"
+    return f"{_label(name)} {_amount(name, part)}"
+
+
+def _has_content(part: object) -> bool:
+    return any(map(_has_content, part.values())) if isinstance(part, Mapping) else bool(part)
 
 
 def _label(key: object) -> str:
@@ -137,6 +148,8 @@ def _amount(key: str, value: object) -> str:
             return "not known"
         if key.endswith("_mib"):
             return size_text(value)
+        if key.endswith("_permille"):
+            return f"{value / 1000:g} times"
         if key.endswith("_millis"):
             return f"{cpu_text(value) or '0'} cores"
     return safe(str(value))
