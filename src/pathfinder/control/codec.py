@@ -124,9 +124,12 @@ def load_snapshot(chunks: Iterable[bytes]) -> State:
     for data in chunks:
         chunk = msgspec.msgpack.decode(data, type=_Chunk)
         _check_version(chunk.v)
-        for thing in _things(chunk):
-            if isinstance(thing, Container):
-                sharing.share(thing)
+        things = _things(chunk)
+        containers = [thing for thing in things if isinstance(thing, Container)]
+        for container in containers:
+            sharing.share(container)
+        state.load(containers)
+        for thing in things if not containers else ():
             state.set(chunk.kind, thing.key, thing)
         state.events.extend(chunk.events)
         state.revision = chunk.revision

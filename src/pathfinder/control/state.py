@@ -20,6 +20,7 @@ from pathfinder.control.objects import (
     Thing,
 )
 from pathfinder.model.definitions import REPLICAS_MAX
+from pathfinder.model.resources import Resources
 from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules
 from pathfinder.scheduler.sharing import Index, copied
 
@@ -147,6 +148,34 @@ class State:
         else:
             table[key] = after
 
+    def load(self, containers: Iterable[Container]) -> None:
+        """Put containers that are not there yet, as `set` would; many at once in half the time."""
+        table = self.things[Container.KIND]
+        by_node: dict[str, list[tuple[Resources, str, bool]]] = {}
+        for container in containers:
+            key, spec, group = container.key, container.spec, container.group
+            if container.leaving or container.nominated or spec.ports or spec.resources.extra:
+                self.set(Container.KIND, key, container)
+                continue
+            assert key not in table, key
+            table[key] = container
+            if group:
+                self.containers_of_deployment.to_change(group).add(key)
+            if container.node:
+                node_key = container.node_key
+                self.containers_of_node.to_change(node_key).add(key)
+                is_stateful = spec.type == "STATEFUL"
+                by_node.setdefault(node_key, []).append((spec.resources, group, is_stateful))
+            self._index_waiting(key, container)
+        for node_key, there in by_node.items():
+            self.fleet.reserve_many(node_key, there)
+
+    def _index_waiting(self, key: str, container: Container) -> None:
+        if container.may_be_placed:
+            self.pending.add(key)
+            if container.spec.affinity:
+                self.pending_near.add(key)
+
     def _index_node(self, key: str, before: Thing | None, after: Thing | None) -> None:
         self.nodes_with_orphans.discard(key)
         if isinstance(after, Node) and after.orphans:
@@ -194,10 +223,7 @@ class State:
             )
         if container.nominated:
             self._count_nominated(container, self.fleet.reserve)
-        if container.may_be_placed:
-            self.pending.add(key)
-            if container.spec.affinity:
-                self.pending_near.add(key)
+        self._index_waiting(key, container)
 
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:

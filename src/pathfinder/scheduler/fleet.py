@@ -1,8 +1,7 @@
 """All nodes as columns of whole numbers: the part of the state's index that placing reads.
 
 Each cluster has its own columns, one row per node, in the order of the nodes' names whenever they
-are read: the first of several equally good rows is then the one with the smallest name, whatever
-the order in which nodes and containers came.
+are read: of equally good rows the first is then that of the smallest name, whatever came first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -132,7 +131,7 @@ def domains_from(values: Sequence[str | None]) -> Domains:
 class Columns:
     """The nodes of one cluster. Read through `Fleet.columns`, which puts them in order first."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules = NO_RULES) -> None:
         self.names: list[str] = []
         self.rows: dict[str, int] = {}
         self.views: dict[str, NodeView] = {}
@@ -141,7 +140,7 @@ class Columns:
         self._groups: Index[dict[str, int]] = Index(dict)
         self._claims: Index[dict[str, int]] = Index(dict)  # host port or extra -> node -> amount
         self._lent: dict[str, list[int]] = {}  # node -> CPU and memory beyond its capacity
-        self.rules = NO_RULES
+        self.rules = rules
         self._masks: dict[str | Requirement, Mask] = {}
         self._domains: dict[str, Domains] = {}
         self._is_arranged = True
@@ -213,6 +212,18 @@ class Columns:
             if name in self._lent:
                 self._call_in(name, row, need)
             self._drop_if_empty(name, row)
+
+    def add_many(self, name: str, each: Sequence[tuple[Resources, str, bool]]) -> None:
+        """Reserve for containers without claims, by what they need, their group, and STATEFUL."""
+        row = self.row(name)
+        needs = (numbers(need) for need, _, _ in each)
+        totals = [sum(amounts) for amounts in zip(*needs, strict=True)]
+        self._amounts[:COUNT, row] += totals
+        self._amounts[COUNT, row] += len(each)
+        self._amounts[STATEFUL, row] += sum(is_stateful for _, _, is_stateful in each)
+        for _, group, _ in each:
+            if group:
+                _add_to(self._groups, name, group, 1)
 
     def _call_in(self, name: str, row: int, need: Resources) -> None:
         """What goes no longer leaves anything unused: how much that was is known when measured."""
@@ -420,6 +431,11 @@ class Fleet:
         cluster, _, name = key.partition("/")
         self._columns(cluster).add(name, need, group, 1, stateful=stateful, ports=ports)
 
+    def reserve_many(self, key: str, each: Sequence[tuple[Resources, str, bool]]) -> None:
+        """Count several containers on a node: what each needs, its group, whether STATEFUL."""
+        cluster, _, name = key.partition("/")
+        self._columns(cluster).add_many(name, each)
+
     def release(
         self,
         key: str,
@@ -447,8 +463,7 @@ class Fleet:
         if row < 0:
             return NOTHING
         used = resources(tuple(columns.amounts[:COUNT, row].tolist()))
-        extra = columns.extra_used(key.partition("/")[2])
-        return replace(used, extra=extra) if extra else used
+        return replace(used, extra=columns.extra_used(key.partition("/")[2]))
 
     def free(self, key: str) -> Resources:
         """What is left of a node's capacity, at least 0; 0 also where the capacity is unknown."""
@@ -465,18 +480,14 @@ class Fleet:
 
     def columns(self, cluster: str) -> Columns:
         """A cluster's nodes in the order of their names, to read until the fleet next changes."""
-        columns = self._clusters.get(cluster)
-        if columns is None:
-            columns = Columns()
-            columns.rules = self._rules.get(cluster, NO_RULES)
+        columns = self._clusters.get(cluster) or Columns(self._rules.get(cluster, NO_RULES))
         columns.arrange()
         return columns
 
     def _columns(self, cluster: str) -> Columns:
         columns = self._clusters.get(cluster)
         if columns is None:
-            columns = self._clusters[cluster] = Columns()
-            columns.rules = self._rules.get(cluster, NO_RULES)
+            columns = self._clusters[cluster] = Columns(self._rules.get(cluster, NO_RULES))
         return columns
 
     def _find(self, key: str) -> tuple[Columns, int]:
