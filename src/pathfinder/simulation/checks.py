@@ -172,8 +172,8 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
             replaced[before.group] += 1
     for group in replaced:
         deployment = controller.state.get(Deployment, group)
-        if deployment is None or not deployment.wanted:
-            continue
+        if deployment is None or not deployment.wanted or deployment.revision > change.revision:
+            continue  # decided by what it was then: a later change of its group is in the state
         ready = sum(life.is_ready(each) for each in controller.state.replicas(group))
         if ready < deployment.min_available:
             raise Broken(

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -333,7 +333,7 @@ class SqliteStore:
 class _Chunks:
     """A snapshot's chunks, read again each time that they are gone through."""
 
-    after: Callable[[int, bytes], tuple[int, bytes] | None]
+    after: Callable[[int, bytes], tuple[int, bytes] | None] = field(compare=False)
     digest: bytes
 
     def __iter__(self) -> Iterator[bytes]:
