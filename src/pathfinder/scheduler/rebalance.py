@@ -215,7 +215,10 @@ def _single_moves(
 
 
 def _swaps(fleet: Fleet, cluster: str, movables: Sequence[Movable], loads: Loads) -> Iterator[Step]:
-    """Two that change places, where no move alone finds room: one large for one small."""
+    """Two that change places, where no move alone finds room: one large for one small.
+
+    Never two of one group: each was found to be dispensable alone.
+    """
     names = loads.columns.names
     hot = {names[row] for row in loads.hottest(COLD_NODES)}
     cold = {names[row] for row in loads.coldest(COLD_NODES)}
@@ -225,7 +228,9 @@ def _swaps(fleet: Fleet, cluster: str, movables: Sequence[Movable], loads: Loads
         (one, other)
         for one in large
         for other in small
-        if one.node != other.node and sum(one.use) > sum(other.use)
+        if one.node != other.node
+        and sum(one.use) > sum(other.use)
+        and (not one.request.group or one.request.group != other.request.group)
     )
     for (one, other), _ in zip(pairs, range(SWAPS_TRIED_MAX), strict=False):
         gain = _swap_gain(loads, one, other)

@@ -166,3 +166,18 @@ def test_nothing_goes_to_a_node_that_takes_nothing() -> None:
     reserve(nodes, "n1", ask)
 
     assert step_of(nodes, {"a": "n1"}, {"a": ask}, price=0) is None
+
+
+def test_two_of_one_deployment_never_change_places() -> None:
+    nodes = fleet(node("n1", TEN), node("n2", TEN))
+    there = {"web-01": "n1", "web-02": "n2"}
+    asks_of = {name: asks(name, 8_000, group="west/web") for name in there}
+    movables = []
+    for (name, on), use in zip(there.items(), (9_000, 1_000), strict=True):
+        reserve(nodes, on, asks_of[name])
+        movables.append(
+            Movable(request=asks_of[name], node=on, use=(use, use), price=0, is_swappable=True)
+        )
+    loads = Loads(nodes.columns("west"), {"n1": (9_500, 9_500), "n2": (1_000, 1_000)})
+
+    assert best_step(nodes, "west", movables, loads) is None
