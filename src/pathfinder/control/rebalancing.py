@@ -86,7 +86,7 @@ class Used(msgspec.Struct):
 
 
 def used(state: State, life: Life, cluster: str) -> Used:
-    """What is measured; nodes that have not measured long enough are not in it."""
+    """What is measured; nodes that have not measured since the server started are not in it."""
     nodes, containers = {}, {}
     for node in state.all(Node):
         heard = life.nodes.get(node.key)
