@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from pathfinder.control.codec import encode_snapshot, load_snapshot
+from pathfinder.control.codec import UnknownVersion, encode_snapshot, load_snapshot
 from pathfinder.control.life import Life, NodeStatus
 from pathfinder.control.objects import Answered, Cluster, Node, Token, User
 from pathfinder.control.placing import view_for_scheduler
@@ -94,6 +94,10 @@ def load_export(content: bytes) -> tuple[Twin, int]:
         state = load_snapshot(frames)
     except (StopIteration, zlib.error, msgspec.DecodeError, msgspec.ValidationError):
         raise Malformed("the exported state is damaged or cut short", hint=HINT) from None
+    except UnknownVersion as error:
+        raise Malformed(
+            f"the exported state is {error}", hint="or plan where it was exported"
+        ) from None
     if (state.revision, _count(state)) != (header.revision, header.count):
         raise Malformed("the exported state is cut short", hint=HINT)
     show_nodes(state, header.statuses, header.measured)
