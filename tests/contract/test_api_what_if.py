@@ -84,3 +84,16 @@ def test_the_state_is_exported_to_administrators_alone(server: RunningServer, ap
 def test_an_earlier_state_is_asked_by_its_time(api: Api) -> None:
     assert api.call("POST", f"{QUESTION}?at_ms=1", {}).code == "not_found"
     assert api.call("POST", f"{QUESTION}?at_ms=4102444800000", {}).status == 200
+
+
+def test_an_earlier_state_is_answered_before_the_nodes_have_been_heard() -> None:
+    store = MemoryStore()
+    with running_server(store) as before:
+        before.node("n1").join()
+    with running_server(store.copy(), is_prepared=True) as running:
+        api = running.api()
+
+        assert api.call("POST", QUESTION, {}).code == "not_leading"
+        assert api.call("POST", f"{QUESTION}?at_ms=4102444800000", {"lose": ["n1"]}).status == 200
+        unknown = "/api/v3/clusters/other/what-if?at_ms=4102444800000"
+        assert api.call("POST", unknown, {}).code == "not_found"

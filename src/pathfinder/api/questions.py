@@ -13,7 +13,15 @@ from pathfinder.api import bodies
 from pathfinder.api import parameters as given
 from pathfinder.api.answers import answer, encoded
 from pathfinder.api.asking import FromAsking, FromChanging
-from pathfinder.control import commands, exporting, queries, rebalancing, views, whatif
+from pathfinder.control import (
+    commands,
+    exporting,
+    measuring,
+    queries,
+    rebalancing,
+    views,
+    whatif,
+)
 from pathfinder.control.controller import Controller
 
 CLUSTER: Final = "/api/v3/clusters/{cluster:str}"
@@ -40,9 +48,11 @@ async def ask_what_if(
     at_ms: AtMs = 0,
 ) -> Response[whatif.WhatIf]:
     """What the cluster would come to. Answered on a copy of the state; nothing is changed."""
-    twin = await asking.look(lambda c, _: queries.twin(c), cluster=cluster)
     if at_ms:
+        asking.caller.require("read", cluster)
         twin = await asking.backend.state_at(at_ms)
+    else:
+        twin = await asking.look(lambda c, _: queries.twin(c), cluster=cluster)
     asker = (asking.caller, asking.backend.wall_ms())
     work = partial(whatif.answer, twin.state, twin.statuses, cluster, data, asker)
     return encoded(await asking.backend.ponder(work))
@@ -54,8 +64,8 @@ async def plan_rebalance(
 ) -> Response[rebalancing.RebalancePlan]:
     """What would be moved to balance the nodes, one after another, and what it comes to."""
 
-    def looked(controller: Controller, _: int) -> tuple[queries.Twin, rebalancing.Used]:
-        measured = rebalancing.used(controller.state, controller.life, cluster)
+    def looked(controller: Controller, _: int) -> tuple[queries.Twin, measuring.Used]:
+        measured = measuring.used(controller.state, controller.life, cluster)
         return queries.twin(controller), measured
 
     twin, measured = await asking.look(looked, cluster=cluster)

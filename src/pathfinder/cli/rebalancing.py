@@ -12,8 +12,10 @@ AMOUNTS = (("CPU", "cpu"), ("memory", "memory"))
 def rebalance_lines(plan: Mapping[str, Any]) -> list[str]:
     """Each move, and how full nodes are before and after."""
     moves = plan["moves"]
+    notes = [plan["note"]] if plan.get("note") else []
     if not moves:
-        return ["no move is worth it: " + _range(plan["before"])]
+        few = "no move is worth it" if plan["done"] else "no move alone is worth it; more moves are"
+        return [f"{few}: {_range(plan['before'])}", *notes]
     rows = [
         (move["name"], move["source"], move["target"], WAYS[move["way"]], move["why"])
         for move in moves
@@ -22,7 +24,7 @@ def rebalance_lines(plan: Mapping[str, Any]) -> list[str]:
     lines += ["", f"before: {_range(plan['before'])}", f"after:  {_range(plan['after'])}"]
     if not plan["done"]:
         lines.append("more would be worth it: --moves N")
-    return lines
+    return lines + notes
 
 
 def _range(balance: Mapping[str, int]) -> str:

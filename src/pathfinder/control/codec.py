@@ -140,6 +140,8 @@ def _things(chunk: _Chunk) -> list[Thing]:
     """The things of a chunk: all at once, unless a newer version has written some of them."""
     if not chunk.kind:
         return []
+    if chunk.kind not in KINDS:
+        raise UnknownVersion(f"with a kind of thing, {chunk.kind!r}, of a newer version")
     try:
         decoded: list[Thing] = DECODERS[chunk.kind].decode(chunk.things)
     except msgspec.ValidationError:

@@ -23,12 +23,14 @@ from pathfinder.control.state import State
 from pathfinder.model.errors import Malformed
 from pathfinder.model.resources import NOTHING, Resources
 
-MAGIC: Final = b"pathfinder-state 1\n"
+FORM: Final = b"pathfinder-state "  # followed by its number
+MAGIC: Final = FORM + b"1\n"
 LENGTH_BYTES: Final = 4
 LEVEL: Final = 1  # a tenth of the size already, and ten times as fast as the best
 FRAME_BYTES_MAX: Final = 256 << 20
 SECRET_KINDS: Final = (Token, User, Answered)
 HINT: Final = "write one with pfi export FILE"
+NEWER_HINT: Final = "or plan where it was exported"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,7 +87,15 @@ def _frame(content: bytes) -> bytes:
 
 
 def load_export(content: bytes) -> tuple[Twin, int]:
-    """What `exported` wrote, and of when it is; Malformed when it is not that, or not whole."""
+    """What `exported` wrote, and of when it is.
+
+    Malformed when it is not that, or not whole, or in the form of a newer version.
+    """
+    if content.startswith(FORM) and not content.startswith(MAGIC):
+        raise Malformed(
+            "the exported state is in a form that this version does not read: upgrade Pathfinder",
+            hint=NEWER_HINT,
+        )
     if not content.startswith(MAGIC):
         raise Malformed("this is not a state that Pathfinder has exported", hint=HINT)
     frames = _frames(content)
@@ -95,9 +105,7 @@ def load_export(content: bytes) -> tuple[Twin, int]:
     except (StopIteration, zlib.error, msgspec.DecodeError, msgspec.ValidationError):
         raise Malformed("the exported state is damaged or cut short", hint=HINT) from None
     except UnknownVersion as error:
-        raise Malformed(
-            f"the exported state is {error}", hint="or plan where it was exported"
-        ) from None
+        raise Malformed(f"the exported state is {error}", hint=NEWER_HINT) from None
     if (state.revision, _count(state)) != (header.revision, header.count):
         raise Malformed("the exported state is cut short", hint=HINT)
     show_nodes(state, header.statuses, header.measured)

@@ -28,6 +28,8 @@ SUSPECT_MS: Final = 2 * HEARTBEAT_MS + 500
 # Whoever claims its name is told to wait this long; its own agent, started anew, asks each minute.
 POLL_SUSPECT_MS: Final = 45_000
 
+SHIFTS_MAX: Final = 1_000
+
 NodeStatus = Literal["new", "ready", "suspect", "lost"]
 
 
@@ -65,6 +67,18 @@ class NodeLife:
     polls: bool = False  # no lease: suspect when silent, and never lost by the clock alone
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """A container moved to balance nodes, at a revision, and what it was measured to use."""
+
+    revision: int
+    cluster: str
+    name: str
+    source: str
+    target: str
+    use: tuple[int, int]
+
+
 class Life:
     """All nodes, and whether the server is still recovering."""
 
@@ -80,6 +94,8 @@ class Life:
         self.given_up: deque[tuple[int, str]] = deque()  # when, and in which cluster
         self.balancing: dict[str, set[str]] = {}  # by cluster: containers on their way
         self.moved: deque[tuple[int, str]] = deque()  # to balance: when, and in which cluster
+        # For as long as measurements from before may count: at most so many moves.
+        self.shifts: deque[Shift] = deque(maxlen=SHIFTS_MAX)
         self.unmovable: set[str] = set()  # refused to move; not tried again in this life
         self.balance_not_before_ms: dict[str, int] = {}
         self.offers: dict[str, Offered] = {}  # by container; they hold secrets

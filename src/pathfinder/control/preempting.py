@@ -34,12 +34,9 @@ def make_room(tx: Transaction, life: Life, container: Container, request: Reques
             )
         ]
 
-    def spare(group: str) -> int:
-        deployment = state.get(Deployment, group)
-        floor = min(deployment.min_available, deployment.replicas) if deployment else 0
-        return sum(life.is_ready(each) for each in state.replicas(group)) - floor
-
-    found = preempt(feasible(state.fleet, request), occupants, spare)
+    found = preempt(
+        feasible(state.fleet, request), occupants, lambda group: spare(state, life, group)
+    )
     if found is None:
         return False
     for one in found.taken:
@@ -58,6 +55,13 @@ def make_room(tx: Transaction, life: Life, container: Container, request: Reques
         )
     )
     return True
+
+
+def spare(state: State, life: Life, group: str) -> int:
+    """How many ready replicas a deployment can do without now; less than 1: none."""
+    deployment = state.get(Deployment, group)
+    floor = min(deployment.min_available, deployment.replicas) if deployment else 0
+    return sum(life.is_ready(each) for each in state.replicas(group)) - floor
 
 
 def _occupants(

@@ -4,18 +4,19 @@ One engine: a person's `pfi rebalance`, a policy's moves per hour and the previe
 state take their steps from the same search, each on the state as the step before has left it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from pathfinder.control import relocating, whatif
 from pathfinder.control.access import SYSTEM, Principal
 from pathfinder.control.commands import Rebalance, Relocate
-from pathfinder.control.life import Life, NodeLife, NodeStatus
+from pathfinder.control.life import Life, NodeStatus, Shift
+from pathfinder.control.measuring import Used, is_about_to_measure, used
 from pathfinder.control.objects import Cluster, Container, Deployment, Node
 from pathfinder.control.placing import request_of
+from pathfinder.control.preempting import spare
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import View
@@ -23,13 +24,21 @@ from pathfinder.control.workloads import begin_anew
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound
 from pathfinder.model.phases import Phase
-from pathfinder.scheduler.rebalance import UNIT, Loads, Movable, Step, best_step
+from pathfinder.scheduler.rebalance import (
+    COLD_NODES,
+    HOT_NODES,
+    SWAP_MOVES,
+    UNIT,
+    Loads,
+    Movable,
+    Step,
+    best_step,
+)
 
 HOUR_MS: Final = 3_600_000
 PAUSE_MS: Final = 10_000  # between looking for steps, where none was worth it
 MOVES_MAX: Final = 1_000  # in one request
 CHECKED_MAX: Final = 1_000  # containers whose musts are looked at, beside those of hot nodes
-HOT_NODES: Final = 8
 REMAKE_PRICE: Final = UNIT // 100
 DOWNTIME_PRICE: Final = UNIT // 50
 GIB_PRICE: Final = UNIT // 1_000
@@ -62,49 +71,18 @@ class Balance(View, frozen=True, kw_only=True, gc=False):
 
 
 class RebalancePlan(View, frozen=True, kw_only=True, gc=False):
-    """What would move, one after another, and what it comes to. done: nothing more is worth it."""
+    """What would move, one after another, and what it comes to. done: nothing more is worth it.
+
+    basis: of what before and after are. note: why that is not what is measured, where it could be.
+    """
 
     revision: int
+    basis: Literal["measured", "reserved"]
+    note: str
     moves: tuple[PlannedMove, ...]
     before: Balance
     after: Balance
     done: bool
-
-
-class Used(msgspec.Struct):
-    """What nodes (by name) and containers (by key) of a cluster have been measured to use."""
-
-    nodes: dict[str, tuple[int, int]]
-    containers: dict[str, tuple[int, int]]
-
-    def move(self, key: str, one: Movable, target: str) -> None:
-        """What a container uses is used on another node from now on."""
-        for node, sign in ((one.node, -1), (target, 1)):
-            if node in self.nodes:
-                cpu, memory = self.nodes[node]
-                self.nodes[node] = (cpu + sign * one.use[0], memory + sign * one.use[1])
-
-
-def used(state: State, life: Life, cluster: str) -> Used:
-    """What is measured; nodes that have not measured since the server started are not in it."""
-    nodes, containers = {}, {}
-    for node in state.all(Node):
-        heard = life.nodes.get(node.key)
-        if node.cluster == cluster and heard is not None and heard.uses:
-            count = len(heard.uses)
-            nodes[node.name] = (
-                sum(use.cpu_millis for use in heard.uses) // count,
-                sum(use.memory_mib for use in heard.uses) // count,
-            )
-            containers.update(_used_by_containers(cluster, heard))
-    return Used(nodes, containers)
-
-
-def _used_by_containers(cluster: str, heard: NodeLife) -> dict[str, tuple[int, int]]:
-    return {
-        f"{cluster}/{slot}": (max(use.cpu_millis, 0), max(use.memory_mib, 0))
-        for slot, use in heard.usage_by_slot.items()
-    }
 
 
 def begin(tx: Transaction, principal: Principal, command: Rebalance) -> Cluster:
@@ -127,15 +105,26 @@ def go_on(tx: Transaction, life: Life, uptime_ms: int) -> None:
     while life.moved and uptime_ms - life.moved[0][0] >= HOUR_MS:
         life.moved.popleft()
     for cluster in list(tx.state.all(Cluster)):
-        if not (cluster.moves_left or _budget(life, cluster)):
+        # A step is two moves where two change places: never one more than is left.
+        moves_max = max(cluster.moves_left, _budget(life, cluster))
+        if not moves_max:
             continue
         if uptime_ms < life.balance_not_before_ms.get(cluster.name, 0) or _is_busy(
             tx, life, cluster
         ):
             continue
-        step = next_step(tx.state, life, cluster, used(tx.state, life, cluster.name))
+        measured = used(tx.state, life, cluster.name)
+        # Who asked has seen in the preview what it goes by; the policy can wait for better.
+        if not cluster.moves_left and is_about_to_measure(
+            tx.state, life, cluster.name, measured, uptime_ms, tx.now_ms
+        ):
+            life.balance_not_before_ms[cluster.name] = uptime_ms + PAUSE_MS
+            continue
+        step = next_step(tx.state, life, cluster, measured, moves_max)
         moved = carry_out(tx, life, cluster, step) if step is not None else []
         life.balancing[cluster.name] = set(moved)
+        if step is not None and measured.nodes:
+            life.shifts.extend(_shifts(tx, cluster.name, step, moved))
         if moved:
             life.moved.extend((uptime_ms, cluster.name) for _ in moved)
             if cluster.moves_left:
@@ -143,8 +132,22 @@ def go_on(tx: Transaction, life: Life, uptime_ms: int) -> None:
         elif step is None:
             life.balance_not_before_ms[cluster.name] = uptime_ms + PAUSE_MS
             if cluster.moves_left:
-                tx.event("balanced", kind="cluster", name=cluster.name, why="no move is worth it")
+                why = "no move is worth it" if moves_max > 1 else "no single move is worth it"
+                tx.event("balanced", kind="cluster", name=cluster.name, why=why)
                 tx.put(replace(cluster, moves_left=0))
+
+
+def _shifts(tx: Transaction, cluster: str, step: Step, moved: list[str]) -> Iterator[Shift]:
+    for one, target in step.moves:
+        if f"{cluster}/{one.name}" in moved:
+            yield Shift(
+                revision=tx.revision,
+                cluster=cluster,
+                name=one.name,
+                source=one.node,
+                target=target,
+                use=one.use,
+            )
 
 
 def _budget(life: Life, cluster: Cluster) -> int:
@@ -163,15 +166,22 @@ def _is_busy(tx: Transaction, life: Life, cluster: Cluster) -> bool:
             keys.discard(key)
             if container.relocation_error:
                 life.unmovable.add(key)
+                where = (container.cluster, container.name)
+                for shift in [each for each in life.shifts if (each.cluster, each.name) == where]:
+                    life.shifts.remove(shift)
     return bool(keys)
 
 
-def next_step(state: State, life: Life, cluster: Cluster, measured: Used) -> Step | None:
-    """The step that makes most good now."""
+def next_step(
+    state: State, life: Life, cluster: Cluster, measured: Used, moves_max: int
+) -> Step | None:
+    """The step that makes most good now, of at most so many moves."""
     loads = Loads(state.fleet.columns(cluster.name), measured.nodes)
     movables = _movables(state, life, cluster.name, loads, measured)
     balances = cluster.policy.placement != "pack"
-    return best_step(state.fleet, cluster.name, movables, loads, balances=balances)
+    return best_step(
+        state.fleet, cluster.name, movables, loads, balances=balances, moves_max=moves_max
+    )
 
 
 def carry_out(tx: Transaction, life: Life, cluster: Cluster, step: Step) -> list[str]:
@@ -201,15 +211,15 @@ def _movables(
 ) -> list[Movable]:
     """What may move: of the hottest nodes, and what has musts, which may not hold any more."""
     keys: dict[str, None] = {}
-    for row in (*loads.hottest(HOT_NODES), *loads.coldest(HOT_NODES)):
+    for row in (*loads.hottest(HOT_NODES), *loads.coldest(COLD_NODES)):
         name = loads.columns.names[row]
         keys.update(dict.fromkeys(each.key for each in state.on_node(f"{cluster}/{name}")))
     keys.update(dict.fromkeys(_with_musts(state, cluster)))
-    spare: dict[str, int] = {}
+    spared: dict[str, int] = {}
     return [
         _movable(state, container, measured)
         for container in state.containers(keys)
-        if _may_move(state, life, container, spare)
+        if _may_move(state, life, container, spared)
     ]
 
 
@@ -235,7 +245,7 @@ def _way(spec: ContainerSpec) -> Way:
     return "relocate" if spec.type == "STATEFUL" else "remake"
 
 
-def _may_move(state: State, life: Life, container: Container, spare: dict[str, int]) -> bool:
+def _may_move(state: State, life: Life, container: Container, spared: dict[str, int]) -> bool:
     if container.key in life.unmovable or container.phase != Phase.BOOTSTRAPPED:
         return False
     if not container.wanted or container.leaving or not life.is_ready(container):
@@ -247,12 +257,9 @@ def _may_move(state: State, life: Life, container: Container, spare: dict[str, i
         return False  # its data is in volumes, which stay
     if not container.deployment:
         return True
-    if container.group not in spare:
-        deployment = state.get(Deployment, container.group)
-        ready = sum(life.is_ready(each) for each in state.replicas(container.group))
-        floor = min(deployment.min_available, deployment.replicas) if deployment else 0
-        spare[container.group] = ready - floor
-    return spare[container.group] > 0
+    if container.group not in spared:
+        spared[container.group] = spare(state, life, container.group)
+    return spared[container.group] > 0
 
 
 def _movable(state: State, container: Container, measured: Used) -> Movable:
@@ -289,22 +296,22 @@ def preview(
     tx = Transaction(twin, now_ms=now_ms, who="pathfinder", epoch=1 << 20)
     before = _balance(twin, cluster, measured)
     moves: list[PlannedMove] = []
-    step = next_step(twin, life, found, measured)
-    while step is not None and len(moves) < moves_max:
+    while step := next_step(twin, life, found, measured, moves_max - len(moves)):
         planned = [_planned(twin, cluster, step, one, target) for one, target in step.moves]
         begun = set(carry_out(tx, life, found, step))
         for (one, target), move in zip(step.moves, planned, strict=True):
             if f"{cluster}/{one.name}" in begun:
-                measured.move(f"{cluster}/{one.name}", one, target)
+                measured.move(one.use, one.node, target)
                 moves.append(move)
         whatif.come_to_rest(tx, life)
-        step = next_step(twin, life, found, measured)
     return RebalancePlan(
         revision=twin.revision,
+        basis="measured" if measured.nodes else "reserved",
+        note=measured.note(),
         moves=tuple(moves),
         before=before,
         after=_balance(twin, cluster, measured),
-        done=step is None,
+        done=next_step(twin, life, found, measured, SWAP_MOVES) is None,
     )
 
 

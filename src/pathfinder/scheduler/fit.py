@@ -119,6 +119,13 @@ class Feasibility:
         return row >= 0 and bool(self.fits[row])
 
 
+def takers(columns: Columns) -> Mask:
+    """The nodes that take anything at all: described, heard and not cordoned."""
+    traits = columns.traits
+    open_nodes: Mask = (traits[KNOWN] != 0) & (traits[CORDONED] == 0) & (traits[UNAVAILABLE] == 0)
+    return open_nodes
+
+
 def feasible(fleet: Fleet, request: Request) -> Feasibility:
     """Which nodes can take the container as the fleet is now."""
     columns = fleet.columns(request.cluster)

@@ -8,18 +8,8 @@ from typing import Final
 import numpy as np
 
 from pathfinder.scheduler.draft import Draft, Placement
-from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import (
-    CORDONED,
-    CPU,
-    DISK,
-    KNOWN,
-    MEMORY,
-    UNAVAILABLE,
-    Columns,
-    Fleet,
-    Mask,
-)
+from pathfinder.scheduler.fit import Request, takers
+from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Fleet
 from pathfinder.scheduler.place import Round
 
 RESOURCES: Final = (("cpu_millis", CPU), ("memory_mib", MEMORY), ("disk_mib", DISK))
@@ -39,10 +29,10 @@ class HeadRoom:
 def head_room(fleet: Fleet, cluster: str) -> dict[str, HeadRoom]:
     """What there is of each resource, by its field's name."""
     columns = fleet.columns(cluster)
-    takers = np.flatnonzero(_takers(columns))
+    rows = np.flatnonzero(takers(columns))
     found = {}
     for name, resource in RESOURCES:
-        capacity, used = columns.traits[resource, takers], columns.amounts[resource, takers]
+        capacity, used = columns.traits[resource, rows], columns.amounts[resource, rows]
         free = np.maximum(capacity - used, 0)
         most = int(free.max(initial=0))
         found[name] = HeadRoom(
@@ -50,7 +40,7 @@ def head_room(fleet: Fleet, cluster: str) -> dict[str, HeadRoom]:
             reserved=int(used.sum()),
             free=int(free.sum()),
             most_free=most,
-            most_free_on=columns.names[takers[free.argmax()]] if most else "",
+            most_free_on=columns.names[rows[free.argmax()]] if most else "",
         )
     return found
 
@@ -58,9 +48,9 @@ def head_room(fleet: Fleet, cluster: str) -> dict[str, HeadRoom]:
 def fullest(fleet: Fleet, cluster: str) -> list[str]:
     """The nodes that take containers, those with most reserved first."""
     columns = fleet.columns(cluster)
-    takers = np.flatnonzero(_takers(columns))
-    reserved = columns.amounts[CPU, takers] + columns.amounts[MEMORY, takers]
-    return [columns.names[row] for row in takers[np.argsort(-reserved, kind="stable")]]
+    rows = np.flatnonzero(takers(columns))
+    reserved = columns.amounts[CPU, rows] + columns.amounts[MEMORY, rows]
+    return [columns.names[row] for row in rows[np.argsort(-reserved, kind="stable")]]
 
 
 def without_each(
@@ -116,9 +106,3 @@ def _unplaced(draft: Draft, trial: Round, requests: Sequence[Request]) -> int:
         if isinstance(outcome, Placement):
             draft.release(draft.columns.rows[outcome.node_key.partition("/")[2]], request)
     return sum(not isinstance(outcome, Placement) for outcome in outcomes)
-
-
-def _takers(columns: Columns) -> Mask:
-    traits = columns.traits
-    takers: Mask = (traits[KNOWN] != 0) & (traits[CORDONED] == 0) & (traits[UNAVAILABLE] == 0)
-    return takers

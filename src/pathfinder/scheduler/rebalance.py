@@ -19,19 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from pathfinder.scheduler.fit import CONSTRAINT_CODE, Request, feasible
-from pathfinder.scheduler.fleet import (
-    CORDONED,
-    CPU,
-    DISK,
-    KNOWN,
-    MEMORY,
-    UNAVAILABLE,
-    Columns,
-    Fleet,
-    Mask,
-    Numbers,
-)
+from pathfinder.scheduler.fit import CONSTRAINT_CODE, Request, feasible, takers
+from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Columns, Fleet, Mask, Numbers
 
 UNIT: Final = 1_000_000  # of good: a node that is full of one resource counts so much
 VIOLATION: Final = 1_000 * UNIT
@@ -41,6 +30,7 @@ NEIGHBOUR: Final = UNIT // 200
 HOT_NODES: Final = 8  # whose containers are looked at
 COLD_NODES: Final = 4  # that a swap may be made with
 SWAPS_TRIED_MAX: Final = 400
+SWAP_MOVES: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +60,10 @@ class Step:
 
 
 class Loads:
-    """How full each node is, as is measured or, where nothing is, as is reserved."""
+    """How full each node is: as it is measured in `use`, or with none at all as is reserved.
+
+    Of some nodes the one and of others the other cannot be compared: who calls gives all or none.
+    """
 
     def __init__(self, columns: Columns, use: dict[str, tuple[int, int]]) -> None:
         traits, amounts = columns.traits, columns.amounts
@@ -82,9 +75,7 @@ class Loads:
                 self.used[:, row] = cpu, memory
         self.disk_capacity: Numbers = traits[DISK]
         self.disk: Numbers = amounts[DISK].copy()
-        self.takes: Mask = (
-            (traits[KNOWN] != 0) & (traits[CORDONED] == 0) & (traits[UNAVAILABLE] == 0)
-        )
+        self.takes: Mask = takers(columns)
 
     def badness(self) -> int:
         """Of the arrangement as a whole: load and disks; musts and neighbours apart."""
@@ -152,19 +143,28 @@ def _disk_badness(used: Numbers, capacity: Numbers) -> Numbers:
 
 
 def best_step(
-    fleet: Fleet, cluster: str, movables: Sequence[Movable], loads: Loads, *, balances: bool = True
+    fleet: Fleet,
+    cluster: str,
+    movables: Sequence[Movable],
+    loads: Loads,
+    *,
+    balances: bool = True,
+    moves_max: int = SWAP_MOVES,
 ) -> Step | None:
     """The step that makes most good for its price, or None: as things are, none is worth it.
 
     movables: of all nodes, or of the hottest and those with musts. balances: whether load counts; a
-    cluster that packs wants its nodes unlike.
+    cluster that packs wants its nodes unlike. moves_max: a step has no more moves than this; two
+    that change places are two.
     """
+    if moves_max < 1:
+        return None
     best = max(
         _single_moves(fleet, cluster, movables, loads, balances=balances),
         key=_worth,
         default=None,
     )
-    if best is None and balances:
+    if best is None and balances and moves_max >= SWAP_MOVES:
         best = max(_swaps(fleet, cluster, movables, loads), key=_worth, default=None)
     return best
 

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
+from zlib import crc32
 
 from pathfinder.agent.effects import Call, Start
 from pathfinder.control.access import SYSTEM, digest
@@ -25,7 +26,14 @@ from pathfinder.simulation.server import GROUP_MS, Server
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.store.memory import MemoryStore
 from pathfinder.wire import codec
-from pathfinder.wire.messages import Exchange, Facts, Registration, Reply
+from pathfinder.wire.messages import (
+    ContainerUsage,
+    Exchange,
+    Facts,
+    Measurements,
+    Registration,
+    Reply,
+)
 
 CAPACITY_MIB = 900
 TROUBLED_MS = 60_000
@@ -174,6 +182,8 @@ class World:
     # The network.
 
     def _send(self, node: Node, request: Exchange, respond: Callable[[Reply], None]) -> None:
+        if self.is_balanced:
+            request = _measured(request)
         if self.encodes:
             request = codec.decode(Exchange, codec.encode(request))
 
@@ -406,3 +416,12 @@ class World:
         self.trace = digest(f"{self.trace}{self.timeline.now_ms}{text}")[:16]
         if self.say is not None:
             self.say(f"{self.timeline.now_ms:>7} ms  {text}")
+
+
+def _measured(request: Exchange) -> Exchange:
+    """With what a node's containers use, each as much as its name says."""
+    uses = (
+        ContainerUsage(slot=each.slot, cpu_millis=crc32(each.slot.encode()) % 3_000, memory_mib=60)
+        for each in request.holding
+    )
+    return replace(request, measurements=Measurements(containers=tuple(uses)))

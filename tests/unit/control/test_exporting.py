@@ -1,5 +1,8 @@
 """The state as a file: what is planned on it is what the server would have answered."""
 
+import zlib
+
+import msgspec
 import pytest
 
 from pathfinder.control import queries, whatif
@@ -88,6 +91,26 @@ def test_what_is_not_one_or_not_whole_is_refused(room: ControlRoom) -> None:
         with pytest.raises(Malformed) as refused:
             load_export(each)
         assert "pfi export" in refused.value.hint
+
+
+def test_what_a_newer_version_wrote_is_refused_and_says_what_to_do(room: ControlRoom) -> None:
+    content = file_of(room)
+    newer_form = content.replace(b"pathfinder-state 1\n", b"pathfinder-state 2\n", 1)
+    chunk = {"v": 2, "revision": 1, "kind": "", "things": [], "events": []}
+    newer_chunk = content + framed(msgspec.msgpack.encode(chunk))
+    kind = {**chunk, "v": 1, "kind": "constellation"}
+    newer_kind = content + framed(msgspec.msgpack.encode(kind))
+
+    for each in (newer_form, newer_chunk, newer_kind):
+        with pytest.raises(Malformed, match=r"upgrade Pathfinder|of a newer version") as refused:
+            load_export(each)
+        assert refused.value.hint == "or plan where it was exported"
+
+
+def framed(content: bytes) -> bytes:
+    """One more frame of a file."""
+    packed = zlib.compress(content)
+    return len(packed).to_bytes(4, "big") + packed
 
 
 def test_an_earlier_state_shows_nodes_as_its_events_say(room: ControlRoom) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pathfinder.control import queries, rebalancing
+from pathfinder.control import measuring, queries, rebalancing
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import PatchNode, Put, Rebalance
 from pathfinder.control.policies import USES_KEPT
@@ -43,17 +43,34 @@ def crowded(room: ControlRoom) -> list[RoomNode]:
 
 def plan(room: ControlRoom, moves: int = 20) -> RebalancePlan:
     """The preview."""
-    measured = rebalancing.used(room.state, room.controller.life, CLUSTER)
+    measured = measuring.used(room.state, room.controller.life, CLUSTER)
     twin = queries.twin(room.controller)
     return rebalancing.preview(twin.state, twin.statuses, CLUSTER, (moves, measured, WALL_MS))
 
 
-def live(room: ControlRoom, nodes: list[RoomNode], ticks: int = TICKS_MAX) -> None:
-    """Let time pass, and nodes do as they are told."""
+def measure(nodes: list[RoomNode], cpu_millis: dict[str, int]) -> None:
+    """Each node measures once; a container uses so much, wherever it is."""
+    for each in nodes:
+        uses = (
+            ContainerUsage(slot=slot, cpu_millis=cpu_millis.get(slot, 0), memory_mib=10)
+            for slot in each.holding
+        )
+        each.exchange(measurements=Measurements(containers=tuple(uses)))
+
+
+def live(
+    room: ControlRoom,
+    nodes: list[RoomNode],
+    ticks: int = TICKS_MAX,
+    cpu_millis: dict[str, int] | None = None,
+) -> None:
+    """Let time pass, and nodes do as they are told; they measure when it is said what is used."""
     for _ in range(ticks):
         revision = room.state.revision
         room.tick(TICK_MS)
         settle(*nodes)
+        if cpu_millis is not None:
+            measure(nodes, cpu_millis)
         if room.state.revision == revision and not _cluster(room)["moves_left"]:
             return
 
@@ -116,7 +133,10 @@ def test_it_stops_when_it_is_told(room: ControlRoom, crowded: list[RoomNode]) ->
 
 
 def test_a_policy_moves_so_many_in_an_hour(room: ControlRoom, crowded: list[RoomNode]) -> None:
+    uses = {f"c{number}": 1_000 for number in range(6)}
     room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    for _ in range(USES_KEPT):
+        measure(crowded, uses)
     live(room, crowded, ticks=20)
     assert sorted(places(room).values()) == ["n1"] * 5 + ["n2"]
 
@@ -153,10 +173,101 @@ def test_what_is_measured_counts_and_not_what_is_reserved(room: ControlRoom) -> 
     )
     for _ in range(USES_KEPT):
         nodes[0].exchange(measurements=Measurements(containers=uses))
+        nodes[1].exchange(measurements=Measurements())
 
-    (move,) = plan(room).moves
+    planned = plan(room)
+    (move,) = planned.moves
     assert move.why.startswith("n1 has 88 % of CPU")
     assert (move.source, move.target) == ("n1", "n2")
+    assert (planned.basis, planned.note) == ("measured", "")
+
+
+@pytest.fixture
+def unlike(room: ControlRoom) -> list[RoomNode]:
+    """n1 with 5 + 3 of its 8 cores, n2 with 4 + 2: only 3 against 2 makes it even."""
+    nodes = [RoomNode(room, "n1").join()]
+    for name, cores in (("five", 5), ("three", 3)):
+        room.put(container(name, type="STATELESS", resources={"cpu": cores}))
+    nodes[0].live()
+    nodes.append(RoomNode(room, "n2").join())
+    for name, cores in (("four", 4), ("two", 2)):
+        room.put(container(name, type="STATELESS", resources={"cpu": cores}))
+    settle(*nodes)
+    assert places(room) == {"five": "n1", "three": "n1", "four": "n2", "two": "n2"}
+    return nodes
+
+
+def test_two_that_change_places_are_two_moves_and_never_one_more_than_is_left(
+    room: ControlRoom, unlike: list[RoomNode]
+) -> None:
+    before = places(room)
+    assert (plan(room, moves=1).moves, plan(room, moves=1).done) == ((), False)
+    assert len(plan(room, moves=2).moves) == 2
+
+    room.ask(Rebalance(CLUSTER, 1))
+    live(room, unlike)
+    assert places(room) == before
+    assert room.events(CLUSTER)[-1].why == "no single move is worth it"
+
+    room.ask(Rebalance(CLUSTER, 2))
+    live(room, unlike)
+    assert places(room) == {**before, "three": "n2", "two": "n1"}
+
+
+@pytest.mark.parametrize(("per_hour", "swapped"), [(1, False), (2, True)])
+def test_the_budget_of_an_hour_is_not_exceeded_by_a_swap(
+    room: ControlRoom, unlike: list[RoomNode], per_hour: int, *, swapped: bool
+) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": per_hour}))
+    uses = {"five": 5_000, "three": 3_000, "four": 4_000, "two": 2_000}
+    for _ in range(USES_KEPT):
+        measure(unlike, uses)
+    live(room, unlike, ticks=20)
+
+    assert (places(room)["three"] == "n2") == swapped
+
+
+def test_a_node_that_has_not_measured_yet_lets_what_is_reserved_count_for_all(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    for _ in range(USES_KEPT):
+        measure(crowded[:1], {})  # n1 uses nothing; n2 is not known
+    planned = plan(room)
+
+    assert planned.basis == "reserved"
+    assert planned.before.cpu_most == 75
+    assert planned.note == ("by what is reserved: n2 has not measured for long enough what is used")
+
+
+def test_the_policy_waits_for_measurements_and_not_for_ever(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    live(room, crowded, ticks=20)
+    assert set(places(room).values()) == {"n1"}
+
+    for _ in range(measuring.YOUNG_MS // HEARTBEAT_MS + 2):
+        room.tick(HEARTBEAT_MS)
+        settle(*crowded)
+    assert sorted(places(room).values()) == ["n1"] * 5 + ["n2"]
+
+
+def test_what_has_moved_counts_where_it_is_before_the_means_have_followed(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    uses = {f"c{number}": 1_000 for number in range(6)}
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "overcommit": {"cpu": 2}}))
+    for _ in range(USES_KEPT):
+        measure(crowded, uses)
+    planned, before = plan(room), places(room)
+    room.ask(Rebalance(CLUSTER, 20))
+    live(room, crowded, cpu_millis=uses)
+
+    moved = {name: node for name, node in places(room).items() if node != before[name]}
+    assert planned.basis == "measured"
+    assert moved == {move.name: move.target for move in planned.moves}
+    assert len(moved) == 3
 
 
 def test_anti_affinity_that_does_not_hold_any_more_is_put_right(room: ControlRoom) -> None:
