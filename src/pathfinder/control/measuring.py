@@ -7,13 +7,12 @@ not measured yet would look fuller than it is, and be emptied for nothing.
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from pathfinder.control.life import Life, NodeLife, Shift
 from pathfinder.control.objects import Cluster, Node
 from pathfinder.control.policies import are_measured
 from pathfinder.control.state import State
-from pathfinder.scheduler.fit import takers
+from pathfinder.scheduler.fit import names_of_takers
 
 USES_MIN: Final = 4  # a minute at default settings: one burst is not a load
 YOUNG_MS: Final = 600_000  # after which a node that has measured nothing is not waited for
@@ -76,8 +75,7 @@ def used(state: State, life: Life, cluster: str) -> Used:
     policy = state.get(Cluster, cluster)
     if policy is None or not are_measured(policy):
         return Used({}, {})
-    columns = state.fleet.columns(cluster)
-    names = [columns.names[row] for row in np.flatnonzero(takers(columns))]
+    names = names_of_takers(state.fleet, cluster)
     unmeasured = tuple(name for name in names if not _has_measured(life, f"{cluster}/{name}"))
     if unmeasured:
         return Used({}, {}, unmeasured)

@@ -126,6 +126,12 @@ def takers(columns: Columns) -> Mask:
     return open_nodes
 
 
+def names_of_takers(fleet: Fleet, cluster: str) -> list[str]:
+    """Their names, in order."""
+    columns = fleet.columns(cluster)
+    return [columns.names[row] for row in np.flatnonzero(takers(columns))]
+
+
 def feasible(fleet: Fleet, request: Request) -> Feasibility:
     """Which nodes can take the container as the fleet is now."""
     columns = fleet.columns(request.cluster)
