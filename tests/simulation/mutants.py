@@ -209,4 +209,10 @@ MUTANTS = (
         old="    if source_has_it:\n",
         new="    if False:\n",
     ),
+    Mutant(
+        name="what_is_stateful_makes_room_without_its_data",
+        file="control/preempting.py",
+        old="        if not keeps_data(victim):\n",
+        new="        if True:\n",
+    ),
 )

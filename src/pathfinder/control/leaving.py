@@ -51,6 +51,7 @@ def end_relocation(tx: Transaction, container: Container, why: str, hint: str = 
     if container.node:
         tx.nodes.add(container.node_key)
     tx.happened("relocate_failed", container, node=copy.node, why=why)
+    tx.place_all = True  # somebody may wait for the place that it does not leave now
     gone = replace(copy, arriving=False, revision=tx.revision)
     return replace(
         container,

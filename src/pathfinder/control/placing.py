@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pathfinder.control import policies
 from pathfinder.control.life import OUTWAIT_MS, Life
 from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
-from pathfinder.control.preempting import is_room_being_made, make_room
+from pathfinder.control.preempting import Moving, is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import move
@@ -31,15 +31,18 @@ NO_POLICY = Policy()
 CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
 
 
-def place_waiting(tx: Transaction, life: Life) -> None:
-    """Give nodes to what waits for one, or say why there is none."""
+def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
+    """Give nodes to what waits for one, or say why there is none.
+
+    moving: how those move with their data that make room.
+    """
     keys = tx.state.pending if tx.place_all else tx.placing & tx.state.pending
     tx.placing, tx.place_all = set(), False
-    while keys and _place(tx, life, keys):
+    while keys and _place(tx, life, keys, moving):
         keys = set(tx.state.pending_near)  # the one that they wait for may be there now
 
 
-def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
+def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> bool:
     """Whether any of them was given a node."""
     waiting = sorted(tx.state.containers(keys), key=lambda each: _turn(tx.state, each))
     if life.recovering:
@@ -60,8 +63,9 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str]) -> bool:
                 is_any = True
             elif was.nominated and is_room_being_made(tx.state, was, was.nominated):
                 tx.put_back(was)
-            elif not make_room(tx, life, container, request):
-                _explain(tx, container, decision.explanation.document())
+            elif (more := make_room(tx, life, container, request, moving)) is not None:
+                document = decision.explanation.document()
+                _explain(tx, container, {**document, "remedies": [*document["remedies"], *more]})
     return is_any
 
 

@@ -22,7 +22,7 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
     ]
     local = _LocalImages(tx.state)
     items = [
-        item(tx.state, before, after, local)
+        item(tx, before, after, local)
         for before, after in edits
         if (thing := after or before) is not None and thing.KIND in SHOWN
     ]
@@ -54,13 +54,15 @@ class _LocalImages(dict[str, tuple[str, ...]]):
         return self[cluster]
 
 
-def item(state: State, before: Thing | None, after: Thing | None, local: _LocalImages) -> PlanItem:
+def item(
+    tx: Transaction, before: Thing | None, after: Thing | None, local: _LocalImages
+) -> PlanItem:
     """One edit as an item of a plan."""
     thing = after or before
     assert thing is not None
     if isinstance(after, Container):
         was = before if isinstance(before, Container) else None
-        return _container_item(state, was, after, local)
+        return _container_item(tx, was, after, local)
     if isinstance(after, Deployment):
         warnings = tuple(text for text in (after.blocked, after.last_error) if text)
         action: Action = "create" if before is None else "change" if after.wanted else "delete"
@@ -71,8 +73,9 @@ def item(state: State, before: Thing | None, after: Thing | None, local: _LocalI
 
 
 def _container_item(
-    state: State, before: Container | None, after: Container, local: _LocalImages
+    tx: Transaction, before: Container | None, after: Container, local: _LocalImages
 ) -> PlanItem:
+    state = tx.state
     if before is None:
         missing = _image_warning(state, after, local)
         return _item(after, "create", node=after.node, why=after.why, warnings=missing)
@@ -93,6 +96,8 @@ def _container_item(
         )
     if (copy := after.arriving) is not None and before.arriving is None:
         why = f"moves from {after.node} with its data"
+        if preempted := tx.reason("preempted", after):
+            why = f"{why}: {preempted}"
         return _item(after, "relocate", node=copy.node, why=why, warnings=_below(state, after))
     if after.round != before.round:
         return _item(after, "rebootstrap", node=after.node, why=after.why)

@@ -1,49 +1,85 @@
 """Making room for a container of higher priority, within what others may be asked to give up."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
 
 from pathfinder.control.life import Life
-from pathfinder.control.objects import Cluster, Container, Copy, Deployment
+from pathfinder.control.objects import Cluster, Container, Copy, Deployment, Node
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import begin_anew
+from pathfinder.control.workloads import MOVING, begin_anew
+from pathfinder.model.errors import Conflict
 from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.preempt import Occupant, preempt
 
 NAMES_SHOWN_MAX: Final = 5
+REFUSED_MAX: Final = 10  # after so many with no other place, only what is STATELESS makes room
 
 
-def make_room(tx: Transaction, life: Life, container: Container, request: Request) -> bool:
-    """Let others go so that a container fits once they have; False: there is nobody who may go."""
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """How a container goes elsewhere with its data: handed in, as that builds on placing.
+
+    destination: where it could go now; Conflict with the reason when nowhere. begin: (container,
+    node, why).
+    """
+
+    destination: Callable[[Transaction, Container], Node]
+    begin: Callable[[Transaction, Container, str, str], None]
+
+
+def make_room(
+    tx: Transaction, life: Life, container: Container, request: Request, moving: Moving
+) -> tuple[str, ...] | None:
+    """Let others go so that a container fits once they have; None: they are on their way.
+
+    What is STATEFUL goes with its data, or not at all. Else: what would let those go that could
+    make room and have no other place; empty when there is nobody who may go.
+    """
     state, priority = tx.state, tx.state.priority_of(container)
     cluster = state.get(Cluster, container.cluster)
     if not priority or cluster is None or cluster.policy.preemption == "none":
-        return False
+        return ()
     with_stateful = cluster.policy.preemption == "all"
-    there: dict[str, list[Container]] = {}
+    there: dict[str, tuple[Occupant, ...]] = {}
+    refused: dict[str, str] = {}
 
     def occupants(node: str) -> list[Occupant]:
-        there[node] = state.on_node(f"{container.cluster}/{node}")
-        return [
-            occupant
-            for each in there[node]
-            for occupant in _occupants(
-                state, life, each, node, priority, with_stateful=with_stateful
+        if node not in there:
+            there[node] = tuple(
+                occupant
+                for each in state.on_node(f"{container.cluster}/{node}")
+                for occupant in _occupants(state, life, each, node, priority)
             )
+        may_be_stateful = with_stateful and len(refused) < REFUSED_MAX
+        return [
+            one
+            for one in there[node]
+            if not one.name or (one.name not in refused and (may_be_stateful or not one.stateful))
         ]
 
-    found = preempt(
-        feasible(state.fleet, request), occupants, lambda group: spare(state, life, group)
-    )
-    if found is None:
-        return False
-    for one in found.taken:
-        victim = next(each for each in there[found.node] if each.name == one.name)
-        why = f"makes room for {container.name}, of priority {priority} (its own: {one.priority})"
+    while True:
+        found = preempt(
+            feasible(state.fleet, request), occupants, lambda group: spare(state, life, group)
+        )
+        if found is None:
+            return tuple(refused.values())
+        victims = [tx.need(Container, f"{container.cluster}/{one.name}") for one in found.taken]
+        goals, without = _destinations(tx, victims, moving)
+        if not without:
+            break
+        refused.update(without)
+    for victim in victims:
+        own = state.priority_of(victim)
+        why = f"makes room for {container.name}, of priority {priority} (its own: {own})"
         tx.happened("preempted", victim, why=why)
-        begin_anew(tx, victim, victim.spec, why=why)
+        if victim.name in goals:
+            moving.begin(tx, victim, goals[victim.name], why)
+        else:
+            begin_anew(tx, victim, victim.spec, why=why)
     text = waiting(state, container, found.node)
     tx.put(
         replace(
@@ -54,18 +90,64 @@ def make_room(tx: Transaction, life: Life, container: Container, request: Reques
             changed_ms=tx.now_ms,
         )
     )
-    return True
+    return None
+
+
+def keeps_data(container: Container) -> bool:
+    """Whether beginning it anew would delete data: it is STATEFUL, and not in volumes that stay."""
+    spec = container.spec
+    is_in_volumes = spec.kind == "application" and bool(spec.mounts)
+    return spec.type == "STATEFUL" and not is_in_volumes
+
+
+def _destinations(
+    tx: Transaction, victims: Sequence[Container], moving: Moving
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Where those go that keep their data, all of them together; and what keeps the others."""
+    goals: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    moved: list[tuple[str, Container]] = []
+    for victim in victims:
+        if not keeps_data(victim):
+            continue
+        try:
+            node = moving.destination(tx, victim)
+        except Conflict as error:
+            refused[victim.name] = (
+                f"a place elsewhere for {victim.name}, which is STATEFUL on {victim.node} and goes "
+                f"nowhere without its data: {error.message}; {error.hint}"
+            )
+            continue
+        goals[victim.name] = node.name
+        moved.append((node.key, victim))
+        _count(tx.state.fleet.reserve, node.key, victim)  # for those that come after it
+    for node_key, victim in moved:
+        _count(tx.state.fleet.release, node_key, victim)
+    return goals, refused
+
+
+def _count(change: Callable[..., None], node_key: str, container: Container) -> None:
+    spec = container.spec
+    is_stateful = spec.type == "STATEFUL"
+    change(node_key, spec.resources, container.group, stateful=is_stateful, ports=spec.host_ports)
 
 
 def spare(state: State, life: Life, group: str) -> int:
-    """How many ready replicas a deployment can do without now; less than 1: none."""
+    """How many ready replicas a deployment can do without now; less than 1: none.
+
+    One that moves is ready for the moment, and will be stopped for a while.
+    """
     deployment = state.get(Deployment, group)
     floor = min(deployment.min_available, deployment.replicas) if deployment else 0
-    return sum(life.is_ready(each) for each in state.replicas(group)) - floor
+    stay = (
+        life.is_ready(each) and each.arriving is None and each.phase not in MOVING
+        for each in state.replicas(group)
+    )
+    return sum(stay) - floor
 
 
 def _occupants(
-    state: State, life: Life, each: Container, node: str, priority: int, *, with_stateful: bool
+    state: State, life: Life, each: Container, node: str, priority: int
 ) -> list[Occupant]:
     """What a container has on a node: copies that are going, and one that may have to."""
     found = [
@@ -79,28 +161,31 @@ def _occupants(
         for copy in each.leaving
         if _is_going(copy, node)
     ]
-    own, is_stateful = state.priority_of(each), each.spec.type == "STATEFUL"
-    if each.node != node or not each.wanted or each.arriving is not None or own >= priority:
+    own, is_moving = state.priority_of(each), _is_moving_away(each, node)
+    if each.node != node or not each.wanted or (own >= priority and not is_moving):
         return found
-    if with_stateful or not is_stateful:
-        found.append(
-            Occupant(
-                name=each.name,
-                priority=own,
-                need=each.spec.resources,
-                group=each.group,
-                stateful=is_stateful,
-                ports=each.spec.host_ports,
-                is_available=life.is_ready(each),
-            )
+    found.append(
+        Occupant(
+            name="" if is_moving else each.name,
+            priority=own,
+            need=each.spec.resources,
+            group=each.group,
+            stateful=each.spec.type == "STATEFUL",
+            ports=each.spec.host_ports,
+            is_available=life.is_ready(each),
         )
+    )
     return found
 
 
 def waiting(state: State, container: Container, node: str) -> str:
     """What a container waits for, for which room is being made."""
-    there = state.on_node(f"{container.cluster}/{node}")
-    names = [each.name for each in there if any(_is_going(copy, node) for copy in each.leaving)]
+    names = []
+    for each in state.on_node(f"{container.cluster}/{node}"):
+        if each.arriving is not None and _is_moving_away(each, node):
+            names.append(f"{each.name} (moves to {each.arriving.node} with its data)")
+        elif any(_is_going(copy, node) for copy in each.leaving):
+            names.append(each.name)
     more = f" and {len(names) - NAMES_SHOWN_MAX} more" if names[NAMES_SHOWN_MAX:] else ""
     return f"waits for {', '.join(names[:NAMES_SHOWN_MAX]) or 'others'}{more} to leave {node}"
 
@@ -108,7 +193,14 @@ def waiting(state: State, container: Container, node: str) -> str:
 def is_room_being_made(state: State, container: Container, node: str) -> bool:
     """Whether something is still on its way out of the node that it waits for."""
     there = state.on_node(f"{container.cluster}/{node}")
-    return any(_is_going(copy, node) for each in there for copy in each.leaving)
+    return any(
+        _is_moving_away(each, node) or any(_is_going(copy, node) for copy in each.leaving)
+        for each in there
+    )
+
+
+def _is_moving_away(container: Container, node: str) -> bool:
+    return container.wanted and container.node == node and container.arriving is not None
 
 
 def _is_going(copy: Copy, node: str) -> bool:

@@ -19,12 +19,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from pathfinder.control import polling_moves
-from pathfinder.control.access import Principal
+from pathfinder.control.access import SYSTEM, Principal
 from pathfinder.control.commands import CancelRelocation, Relocate
 from pathfinder.control.leaving import copy_of, end_relocation
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Copy, Node
 from pathfinder.control.placing import request_of
+from pathfinder.control.preempting import Moving
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import finish_or_put, generation
@@ -37,6 +38,7 @@ from pathfinder.wire.messages import Exchange, Holding
 
 FROM: Final = (Phase.BOOTSTRAPPED, Phase.BOOTSTRAP_ERROR)
 FAILURES_MAX: Final = 3
+TARGETS_TRIED_MAX: Final = 8  # for one that can take it over, the best first
 EARLIER_MAX: Final = 32  # so many moves later a snapshot cannot be told from a leftover
 FOR_GOOD: Final = ("refused", "name_occupied")  # codes of failures that trying again does not mend
 TEXT_MAX: Final = 500
@@ -113,7 +115,16 @@ def _source(tx: Transaction, container: Container) -> Node:
 def _target(tx: Transaction, container: Container, source: Node, wanted: str) -> Node:
     if wanted == source.name:
         raise Conflict(f"container {container.name!r} is on node {wanted!r} already")
-    target = tx.need(Node, f"{container.cluster}/{wanted}") if wanted else _best(tx, container)
+    if not wanted:
+        return _best(tx, container, source)
+    target = tx.need(Node, f"{container.cluster}/{wanted}")
+    _check_protocols(container, source, target)
+    _check_fits(tx, container, target)
+    _check_copies(tx, container, source, target)
+    return target
+
+
+def _check_protocols(container: Container, source: Node, target: Node) -> None:
     if source.protocol != target.protocol:
         polls = source.name if source.protocol == "poll" else target.name
         raise Conflict(
@@ -121,16 +132,27 @@ def _target(tx: Transaction, container: Container, source: Node, wanted: str) ->
             "containers only from each other",
             hint=f"pfi reschedule {container.name}, without its data",
         )
-    if wanted:
-        _check_fits(tx, container, target)
-    if source.protocol == "exchange":
-        _check_copies(tx, container, source, target)
-    return target
 
 
-def _best(tx: Transaction, container: Container) -> Node:
-    decision = _placed(tx, container, f"node != {container.node}")
-    return tx.need(Node, decision.node_key)
+def _best(tx: Transaction, container: Container, source: Node) -> Node:
+    """The best node that can take it over; what keeps the very best one, when there is none."""
+    passed, refusal = [source.name], None
+    for _ in range(TARGETS_TRIED_MAX):
+        try:
+            decision = _placed(tx, container, f"node notin ({', '.join(passed)})")
+        except Conflict as error:
+            raise refusal or error from None
+        target = tx.need(Node, decision.node_key)
+        try:
+            _check_protocols(container, source, target)
+            _check_copies(tx, container, source, target)
+        except Conflict as error:
+            refusal = refusal or error
+            passed.append(target.name)
+        else:
+            return target
+    assert refusal is not None
+    raise refusal
 
 
 def _check_fits(tx: Transaction, container: Container, target: Node) -> None:
@@ -148,13 +170,15 @@ def _placed(tx: Transaction, container: Container, constraint: str) -> Placement
     text = str(decision.explanation.document().get("text", ""))
     raise Conflict(
         f"container {container.name!r} fits on no other node: {text}"
-        if "!=" in constraint
+        if "notin" in constraint
         else f"container {container.name!r} does not fit there: {text}",
         hint="pfi get nodes; room is made by pfi relocate or pfi reschedule of others",
     )
 
 
 def _check_copies(tx: Transaction, container: Container, source: Node, target: Node) -> None:
+    if source.protocol == "poll":
+        return  # such nodes share an LXD cluster
     view = tx.state.fleet.view(source.key)
     if view is None or not view.available:
         why = view.why_unavailable if view is not None else "is not known"
@@ -362,3 +386,26 @@ def phase_of(container: Container) -> Phase:
         return Phase.RELOCATE_STARTED
     is_settled = container.wanted and container.phase in FROM
     return Phase.RELOCATE_ERROR if container.relocation_error and is_settled else container.phase
+
+
+def _destination(tx: Transaction, container: Container) -> Node:
+    """Where it could make room for another: never again by itself where that has failed."""
+    source = _source(tx, container)
+    if container.relocation_error:
+        raise Conflict(
+            f"it {container.relocation_error}",
+            hint=container.relocation_hint or f"try: pfi relocate {container.name}",
+        )
+    if source.protocol == "poll":
+        raise Conflict(
+            f"node {source.name!r} polls by API v1/v2, whose moves are a person's",
+            hint=f"pfi relocate {container.name}",
+        )
+    return _target(tx, container, source, "")
+
+
+def _begin(tx: Transaction, container: Container, node: str, why: str) -> None:
+    relocate(tx, SYSTEM, Relocate(container.cluster, container.name, node, why))
+
+
+WITH_DATA: Final = Moving(destination=_destination, begin=_begin)

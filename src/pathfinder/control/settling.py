@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import place_waiting
+from pathfinder.control.relocating import WITH_DATA
 from pathfinder.control.rendering import (
     Rendered,
     awaited,
@@ -32,7 +33,7 @@ def settle(tx: Transaction, life: Life) -> None:
         touched, tx.deployments = tx.deployments, set()
         moved = {key for key in sorted(touched) if _reconcile(tx, life, key)}
         tx.deployments |= _referrers(tx, moved)
-        place_waiting(tx, life)
+        place_waiting(tx, life, WITH_DATA)
         if not tx.deployments:
             return
     assert not tx.deployments, "reconciling does not come to rest"

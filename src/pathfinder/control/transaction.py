@@ -96,6 +96,14 @@ class Transaction:
             action, kind=thing.KIND, cluster=thing.cluster, name=thing.name, node=node, why=why
         )
 
+    def reason(self, action: str, thing: ThingOfCluster) -> str:
+        """Why this happened to a thing in this transaction; "" when it did not."""
+        where = (action, thing.KIND, thing.cluster, thing.name)
+        for event in reversed(self._events):
+            if (event.action, event.kind, event.cluster, event.name) == where:
+                return event.why
+        return ""
+
     def is_empty(self) -> bool:
         """Whether nothing has been edited and nothing happened."""
         return not self._edits and not self._events

@@ -8,6 +8,7 @@ from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import request_of
+from pathfinder.control.preempting import keeps_data
 from pathfinder.control.rendering import rendered
 from pathfinder.control.settling import change_of
 from pathfinder.control.state import Change, State
@@ -135,8 +136,22 @@ def check_change(change: Change, controller: Controller, *, deliberate: bool) ->
         before, after = edit.before, edit.after
         if isinstance(before, Container) and isinstance(after, Container):
             _check_growth(before, after)
+    _check_preempted(change)
     if not deliberate:
         _check_rollouts(change, controller)
+
+
+def _check_preempted(change: Change) -> None:
+    """Whoever makes room for another keeps its data: it moves with it, or it stays."""
+    anew = {
+        event.name
+        for event in change.events
+        if event.action == "replacing" and event.why.startswith("makes room for")
+    }
+    for edit in change.edits:
+        was = edit.before
+        if isinstance(was, Container) and was.name in anew and keeps_data(was):
+            raise Broken(f"data: {edit.key} was begun anew to make room")
 
 
 def _check_growth(before: Container, after: Container) -> None:

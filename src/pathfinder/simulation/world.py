@@ -158,6 +158,8 @@ class World:
         ]
         if self.is_balanced:
             commands.append(self._moves(MOVES_PER_HOUR))
+        if self.has_priorities:
+            commands.append(Put({"kind": "Cluster", "name": "c", "preemption": "all"}))
         for command in commands:
             self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
         for node in self.nodes:

@@ -1,18 +1,21 @@
 """Who makes room for whom: the lowest priority, as few as possible, and never below a floor."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pathfinder.control.commands import PatchNode, Put
+from pathfinder.control.commands import Delete, PatchNode, Put
 from tests.support.control_room import (
     CLUSTER,
+    FACTS,
     ControlRoom,
     RoomNode,
     container,
     deployment,
     settle,
 )
+from tests.support.movers import Mover, mover
 
 
 @pytest.fixture
@@ -100,17 +103,128 @@ def test_a_deployment_never_gives_up_more_than_it_can_do_without(
     assert running(room) == ["modest", "web-01", "web-02", "web-03"]
 
 
-@pytest.mark.parametrize(("preemption", "left"), [("stateless", "db"), ("all", "high")])
-def test_what_is_stateful_goes_only_where_that_is_allowed(
-    room: ControlRoom, node: RoomNode, preemption: str, left: str
+@pytest.fixture
+def full(room: ControlRoom) -> list[Mover]:
+    """db, STATEFUL, is on n1; n2 has room for it, and for nothing of seven cores."""
+    first = mover(room, "n1")
+    room.put(asks(6, "db", type="STATEFUL"))
+    first.live()
+    second = mover(room, "n2")
+    room.put(asks(2, "small", 20))
+    settle(first, second)
+    return [first, second]
+
+
+def data_of(room: ControlRoom, name: str) -> tuple[int, ...]:
+    """The generations whose data it has: it has lost some when its first one is not in there."""
+    found = room.container(name)
+    return (*found.earlier, found.generation)
+
+
+@pytest.mark.parametrize(("preemption", "place"), [("stateless", "n1"), ("all", "n2")])
+def test_what_is_stateful_makes_room_only_where_that_is_allowed_and_with_its_data(
+    room: ControlRoom, full: list[Mover], preemption: str, place: str
 ) -> None:
     policy(room, preemption)
+    before = data_of(room, "db")
+    room.put(asks(7, "high", 9))
+    settle(*full)
+
+    assert room.container("db").node == place
+    assert data_of(room, "db")[0] == before[0]
+    assert room.container("high").node == ("n1" if preemption == "all" else "")
+    assert ("relocated" in room.actions("db")) == (preemption == "all")
+
+
+def test_what_is_stateful_runs_on_while_it_makes_room_and_nobody_takes_the_place(
+    room: ControlRoom, full: list[Mover]
+) -> None:
+    policy(room, "all")
+    room.put(asks(7, "high", 9))
+    room.put(asks(1, "between"))
+
+    assert room.container("db").ready
+    assert room.container("high").why == "waits for db (moves to n2 with its data) to leave n1"
+    settle(*full)
+    assert (room.container("high").node, room.container("db").node) == ("n1", "n2")
+
+
+def test_a_plan_announces_what_would_move_with_its_data(
+    room: ControlRoom, full: list[Mover]
+) -> None:
+    policy(room, "all")
+    planned = room.plan(asks(7, "high", 9))
+
+    assert (planned["db"]["action"], planned["db"]["node"]) == ("relocate", "n2")
+    assert planned["db"]["why"] == (
+        "moves from n1 with its data: makes room for high, of priority 9 (its own: 0)"
+    )
+    assert full[0].holding.keys() == {"db"}
+    assert "preempted" not in room.actions("db")
+
+
+def test_data_is_never_deleted_to_make_room_and_what_waits_says_what_would_help(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    policy(room, "all")
     room.put(asks(8, "db", type="STATEFUL"))
     node.live()
     room.put(asks(8, "high", 9))
     node.live()
 
-    assert running(room) == [left]
+    assert running(room) == ["db"]
+    (remedy,) = [text for text in room.container("high").explanation["remedies"] if "db" in text]
+    assert remedy.startswith("a place elsewhere for db, which is STATEFUL on n1")
+    assert "fits on no other node" in remedy
+
+
+def test_two_that_would_both_take_the_same_last_place_do_not_go(room: ControlRoom) -> None:
+    policy(room, "all")
+    first = mover(room, "n1")
+    for name in ("db-1", "db-2"):
+        room.put(asks(4, name, type="STATEFUL"))
+    first.live()
+    second = mover(room, "n2")
+    room.put(asks(4, "other", 10, type="STATEFUL"))
+    settle(first, second)
+    room.put(asks(8, "high", 9))
+    settle(first, second)
+
+    assert running(room) == ["db-1", "db-2", "other"]
+    assert "relocating" not in room.actions("db-1") + room.actions("db-2")
+
+
+def test_one_that_could_not_move_is_not_asked_again(room: ControlRoom, full: list[Mover]) -> None:
+    policy(room, "all")
+    full[1].fails["take"] = {
+        "copy": "failed",
+        "copy_error": "no space",
+        "copy_code": "refused",
+    }
+    room.put(asks(7, "high", 9))
+    settle(*full)
+
+    assert (room.container("db").node, room.container("db").ready) == ("n1", True)
+    assert room.container("high").node == ""
+    assert room.actions("db").count("relocating") == 1
+    remedies = room.container("high").explanation["remedies"]
+    assert any("it could not move to n2: no space" in text for text in remedies)
+
+
+def test_volumes_stay_where_they_are_when_their_container_makes_room(room: ControlRoom) -> None:
+    policy(room, "all")
+    node = RoomNode(room, "n1").join(replace(FACTS, kinds=("application",)))
+    kept: dict[str, Any] = {"mounts": [{"volume": "data", "path": "/data"}], "kind": "application"}
+    room.put(asks(8, "db", type="STATEFUL", **kept))
+    node.live()
+    room.put(asks(8, "high", 9, kind="application"))
+    node.live()
+
+    assert running(room) == ["high"]
+    assert room.container("db").home == "n1"
+    room.ask(Delete("container", CLUSTER, "high"))
+    node.live()
+    assert running(room) == ["db"]
 
 
 def test_nobody_goes_where_that_is_off(room: ControlRoom, node: RoomNode) -> None:
