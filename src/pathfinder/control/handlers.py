@@ -394,7 +394,7 @@ def view(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
         case Node():
             return views.node_view(tx.state, life, thing, uptime_ms)
         case Cluster():
-            return views.cluster_view(tx.state, thing)
+            return views.cluster_view(tx.state, life, thing)
         case Image():
             return views.image_view(tx.state, thing)
         case Remote():

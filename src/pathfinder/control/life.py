@@ -112,6 +112,11 @@ class Life:
         life = self.nodes.get(key)
         return life.status if life else "new"
 
+    def is_moving(self, container: Container) -> bool:
+        """Whether it is not there yet, or not all gone where it was; one that failed has ended."""
+        is_there = self.is_ready(container) or bool(container.error_code)
+        return container.wanted and (bool(container.leaving) or not is_there)
+
     def is_ready(self, container: Container) -> bool:
         """Whether a container counts as ready: it said so, and its node is still heard."""
         return (

@@ -150,7 +150,7 @@ def clusters(controller: Controller, principal: Principal, window: Window) -> Cl
     seen = [cluster for cluster in state.all(Cluster) if principal.sees(cluster.name)]
     part, after = _part(seen, window, lambda cluster: cluster.name)
     return ClusterPage(
-        items=tuple(views.cluster_view(state, cluster) for cluster in part),
+        items=tuple(views.cluster_view(state, controller.life, cluster) for cluster in part),
         next=after,
         revision=state.revision,
     )
@@ -294,7 +294,7 @@ def _is_within(clusters: tuple[str, ...], principal: Principal) -> bool:
 
 def one_cluster(controller: Controller, name: str) -> views.ClusterView:
     """One cluster; NotFound."""
-    return views.cluster_view(controller.state, _need(controller.state, Cluster, name))
+    return views.cluster_view(controller.state, controller.life, _need(controller.state, Cluster, name))
 
 
 def one_node(controller: Controller, cluster: str, name: str, uptime_ms: int) -> views.NodeView:

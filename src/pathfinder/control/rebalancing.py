@@ -162,7 +162,7 @@ def _is_busy(tx: Transaction, life: Life, cluster: Cluster) -> bool:
         container = tx.state.get(Container, key)
         if container is None or not container.wanted:
             keys.discard(key)
-        elif not container.leaving and (life.is_ready(container) or container.error_code):
+        elif not life.is_moving(container):
             keys.discard(key)
             if container.relocation_error:
                 life.unmovable.add(key)

@@ -13,6 +13,7 @@ from pathfinder.control.objects import (
     Limits,
     Node,
     Policy,
+    Quota,
     Remote,
     Token,
     User,
@@ -21,6 +22,7 @@ from pathfinder.control.reasons import NO_LEASE, why_of
 from pathfinder.control.settling import steps_of
 from pathfinder.control.state import State
 from pathfinder.model.resources import NOTHING, Resources
+from pathfinder.scheduler.fit import totals
 from pathfinder.wire.messages import ContainerUsage, Facts, Measurements
 
 Action = Literal[
@@ -161,7 +163,12 @@ class DeploymentView(View, frozen=True, kw_only=True, gc=False):
 
 
 class ClusterView(View, frozen=True, kw_only=True, gc=False):
-    """One cluster and how many things it has."""
+    """One cluster and how many things it has.
+
+    quota_used: what counts against its quota. moves_left: what a person has asked for to balance
+    its nodes. moving: containers that are on their way for that. moved_in_hour: what counts against
+    `moves_per_hour`; the server forgets it when it starts.
+    """
 
     kind: Literal["Cluster"] = "Cluster"
     name: str
@@ -171,7 +178,10 @@ class ClusterView(View, frozen=True, kw_only=True, gc=False):
     has_password: bool
     limits: Limits
     policy: Policy
+    quota_used: Quota
     moves_left: int
+    moving: tuple[str, ...]
+    moved_in_hour: int
     created_ms: int
     revision: int
 
@@ -380,12 +390,13 @@ def deployment_view(state: State, life: Life, deployment: Deployment) -> Deploym
     )
 
 
-def cluster_view(state: State, cluster: Cluster) -> ClusterView:
+def cluster_view(state: State, life: Life, cluster: Cluster) -> ClusterView:
     """A cluster as the API shows it."""
 
     def count(kind: type[Node | Deployment | Container]) -> int:
         return sum(thing.cluster == cluster.name for thing in state.all(kind))
 
+    reserved = totals(state.fleet.columns(cluster.name).amounts)
     return ClusterView(
         name=cluster.name,
         nodes=count(Node),
@@ -394,10 +405,19 @@ def cluster_view(state: State, cluster: Cluster) -> ClusterView:
         has_password=bool(cluster.password_hash),
         limits=cluster.limits,
         policy=cluster.policy,
+        quota_used=Quota(**dict(zip(Quota.__struct_fields__, reserved, strict=True))),
         moves_left=cluster.moves_left,
+        moving=_moving(state, life, cluster.name),
+        moved_in_hour=sum(name == cluster.name for _, name in life.moved),
         created_ms=cluster.created_ms,
         revision=cluster.revision,
     )
+
+
+def _moving(state: State, life: Life, cluster: str) -> tuple[str, ...]:
+    keys = sorted(life.balancing.get(cluster, ()))
+    found = (state.get(Container, key) for key in keys)
+    return tuple(each.name for each in found if each is not None and life.is_moving(each))
 
 
 def image_views(state: State, cluster: str) -> list[ImageView]:

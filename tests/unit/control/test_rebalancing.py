@@ -123,6 +123,24 @@ def test_one_step_after_another_and_no_further_than_asked(
     assert sorted(places(room).values()) == ["n1"] * 4 + ["n2"] * 2
 
 
+def test_a_cluster_says_what_is_on_its_way_and_what_moved_within_the_hour(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    room.ask(Rebalance(CLUSTER, 2))
+    room.tick(TICK_MS)
+    began = _cluster(room)
+    live(room, crowded)
+    room.tick(TICK_MS)
+    ended = _cluster(room)
+
+    assert len(began["moving"]) == 1
+    assert began["moved_in_hour"] == 1
+    assert began["moves_left"] == 1
+    assert ended["quota_used"]["containers"] == len(places(room))
+    assert ended["quota_used"]["cpu_millis"] == 1_000 * len(places(room))
+    assert (ended["moving"], ended["moved_in_hour"], ended["moves_left"]) == ([], 2, 0)
+
+
 def test_it_stops_when_it_is_told(room: ControlRoom, crowded: list[RoomNode]) -> None:
     room.ask(Rebalance(CLUSTER, 20))
     room.tick(TICK_MS)
