@@ -58,6 +58,11 @@ def _relocate(page: Page) -> None:
 # lines that grow with time.
 PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("clusters", "/ui/", "default", _nothing),
+    ("cluster", CLUSTER, "N+1", _nothing),
+    ("what-if-nothing", f"{CLUSTER}/what-if", "N+1", _nothing),
+    ("what-if", f"{CLUSTER}/what-if?lose=rack%3Dr1&scale=web%3D12", "moved", _nothing),
+    ("what-if-wrong", f"{CLUSTER}/what-if?lose=rack-99", "neither", _nothing),
+    ("balancing", f"{CLUSTER}/balancing", "node to node", _nothing),
     ("deployments", f"{CLUSTER}/deployments", "postgres", _nothing),
     ("deployment", f"{CLUSTER}/deployments/web", "web-01", _nothing),
     ("deployment-plan", f"{CLUSTER}/deployments/web", "web-01", _plan),

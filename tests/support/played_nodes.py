@@ -89,7 +89,9 @@ class PlayedNode:
                 threading.Thread(target=self._write, args=(stream,), daemon=True).start()
 
     def _holding(self) -> list[Holding]:
-        wanted = sorted(self._node.wanted.values(), key=lambda each: each.slot)
+        # It copies nothing: what it is to take from another node never comes.
+        there = (each for each in self._node.wanted.values() if each.relocation != "take")
+        wanted = sorted(there, key=lambda each: each.slot)
         return [self._held(each, place) for place, each in enumerate(wanted, 10)]
 
     def _held(self, assignment: Assignment, place: int) -> Holding:

@@ -80,8 +80,17 @@ def nodes_of(api: Api) -> list[PlayedNode]:
     return nodes
 
 
+PRIORITIES: Final = {"postgres": 100}
+POLICY: Final = {
+    "quota": {"cpu": 60, "memory": "128GiB", "containers": 200},
+    "reserved": {"cpu": 0.5, "memory": "1GiB"},
+}
+
+
 def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
-    """Deployments and containers in every state that people meet."""
+    """A cluster with a policy; deployments and containers in every state that people meet."""
+    document = {"kind": "Cluster", "name": "default", **POLICY}
+    assert api.call("POST", "/api/v3/apply", {"documents": [document]}).status == 200
     for node, rack in zip(nodes, ("r1", "r1", "r2", "r2"), strict=True):
         node.start()
         api.call("PATCH", f"{CLUSTER}/nodes/{node.name}", {"labels": {"rack": rack}})
@@ -95,6 +104,7 @@ def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
     for name, (replicas, least, spec) in deployments.items():
         document = {
             "replicas": replicas, "min_available": least, "spec": spec, "labels": {"app": name},
+            "priority": PRIORITIES.get(name, 0),
         }  # fmt: skip
         api.put(f"{CLUSTER}/deployments/{name}", document)
     on_2 = {"image": "debian", "constraints": ["rack = r1"], "resources": small}
@@ -123,4 +133,36 @@ def stage(directory: Path) -> Iterator[tuple[ServerProcess, list[PlayedNode]]]:
         nodes = nodes_of(api)
         ends.callback(stop_all, nodes)
         set_scene(api, nodes)
+        yield server, nodes
+
+
+@contextlib.contextmanager
+def lopsided(directory: Path, **spec: Any) -> Iterator[tuple[ServerProcess, list[PlayedNode]]]:
+    """Six containers, `spec` besides, on a node `full`; and a node `free` that has come later."""
+    token = prepared(directory)
+    with server_process(directory, token) as server, contextlib.ExitStack() as ends:
+        api = server.api()
+        ends.callback(api.connection.close)
+        facts = {**FACTS, "cpu_millis": 8_000, "memory_mib": 8_192, "takes_copies": True}
+        nodes = [
+            PlayedNode(
+                api=api,
+                name=name,
+                number=number,
+                facts={**facts, "copies_at": f"10.20.0.{number}:8443"},
+            )
+            for number, name in enumerate(("full", "free"), 1)
+        ]
+        ends.callback(stop_all, nodes)
+        nodes[0].start()
+        for number in range(1, 7):
+            wanted = {"image": "busybox", "resources": {"cpu": 1, "memory": "512MiB"}, **spec}
+            api.put(f"{CLUSTER}/containers/c{number}", {"spec": wanted})
+        wait_until_listed(
+            api,
+            f"{CLUSTER}/containers?ready=true",
+            lambda items: len(items) == 6,
+            "the containers are ready",
+        )
+        nodes[1].start()
         yield server, nodes

@@ -19,6 +19,10 @@ CLUSTER = "/api/v3/clusters/default"
 UI = "/ui/clusters/default"
 PLACES: list[tuple[str, str]] = [
     ("/ui/", "default"),
+    (UI, "Any one node may be lost"),
+    (f"{UI}/what-if", "No container would move"),
+    (f"{UI}/what-if?lose=rack-01", "postgres-01"),
+    (f"{UI}/balancing", "Moves made"),
     (f"{UI}/nodes", "rack-01"),
     (f"{UI}/nodes/rack-01", "Debian GNU/Linux 12"),
     (f"{UI}/deployments", "postgres"),

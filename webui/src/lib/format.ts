@@ -46,6 +46,11 @@ export function plural(count: number, one: string): string {
   return `${count} ${count === 1 ? one : `${one}s`}`;
 }
 
+/** What a priority means, in a few words. */
+export function priorityText(priority: number): string {
+  return priority ? `${priority}: before all of less, and in their place if need be` : "0, as by default";
+}
+
 /** What a definition is made from: `remote:alias`, or the beginning of a fingerprint. */
 export function imageText(spec: Record<string, unknown>): string {
   const image = spec.image as { alias?: string; fingerprint?: string; remote?: string } | undefined;

@@ -21,12 +21,104 @@ export interface Amounts {
   processes?: number;
 }
 
+export interface Quota extends Amounts {
+  containers?: number;
+}
+
+export interface Policy {
+  placement: "spread" | "pack";
+  overcommit: { cpu_permille: number; memory_permille: number };
+  reserved: Amounts;
+  quota: Quota;
+  preemption: "none" | "stateless" | "all";
+  moves_per_hour: number;
+}
+
 export interface Cluster {
   name: string;
   nodes: number;
   deployments: number;
   containers: number;
+  limits: { memory_percent?: number; containers?: number; stateful?: number };
+  policy: Policy;
+  quota_used: Quota;
+  moves_left: number;
+  moving: string[];
+  moved_in_hour: number;
   created_ms: number;
+}
+
+/** What nodes that take containers have of one resource. */
+export interface Room {
+  capacity: number;
+  reserved: number;
+  free: number;
+  most_free: number;
+  most_free_on: string;
+}
+
+/** N+1: whether any one node may be lost. fails: how many would fit nowhere, by node. */
+export interface Spare {
+  holds: boolean;
+  checked: number;
+  nodes: number;
+  fails: Record<string, number>;
+}
+
+export type Rooms = Record<"cpu_millis" | "memory_mib" | "disk_mib", Room>;
+
+export interface Moved {
+  name: string;
+  deployment: string;
+  type: string;
+  action: string;
+  source: string;
+  target: string;
+  why: string;
+  remedies: string[];
+  confirmation: boolean;
+}
+
+export interface WhatIf {
+  revision: number;
+  lost: string[];
+  moves: Moved[];
+  pending_before: string[];
+  blocked: string[];
+  settled: boolean;
+  room_before: Rooms;
+  room_after: Rooms;
+  spare_before: Spare;
+  spare_after: Spare;
+}
+
+export interface Balance {
+  badness: number;
+  cpu_most: number;
+  cpu_least: number;
+  memory_most: number;
+  memory_least: number;
+  disk_most: number;
+}
+
+export interface PlannedMove {
+  name: string;
+  deployment: string;
+  type: string;
+  way: "relocate" | "remake";
+  source: string;
+  target: string;
+  gain: number;
+  price: number;
+  why: string;
+}
+
+export interface RebalancePlan {
+  revision: number;
+  moves: PlannedMove[];
+  before: Balance;
+  after: Balance;
+  done: boolean;
 }
 
 export interface Usage {
@@ -81,6 +173,26 @@ export interface Explanation {
   remedies?: string[];
 }
 
+/** Why a container is where it is, nowhere, or gone: what `pfi explain` says. */
+export interface Explained {
+  name: string;
+  phase: string;
+  node: string;
+  why: string;
+  hint: string;
+  explanation: Explanation | null;
+  placed: string;
+  choices: { node: string; why: string; is_here: boolean }[];
+  revision: number;
+}
+
+/** size_mib -1: not counted by its node. made_ms -1: not known. */
+export interface Snapshot {
+  name: string;
+  made_ms: number;
+  size_mib: number;
+}
+
 /** How far the setting up of a container is: its latest try. exit_code -1: not known. */
 export interface Bootstrap {
   round: number;
@@ -93,6 +205,7 @@ export interface Container {
   name: string;
   labels: Record<string, string>;
   deployment: string;
+  priority: number;
   generation: number;
   phase: string;
   ready: boolean;
@@ -125,6 +238,7 @@ export interface Deployment {
   labels: Record<string, string>;
   replicas: number;
   min_available: number;
+  priority: number;
   current: number;
   updated: number;
   ready: number;
