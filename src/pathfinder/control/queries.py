@@ -294,7 +294,9 @@ def _is_within(clusters: tuple[str, ...], principal: Principal) -> bool:
 
 def one_cluster(controller: Controller, name: str) -> views.ClusterView:
     """One cluster; NotFound."""
-    return views.cluster_view(controller.state, controller.life, _need(controller.state, Cluster, name))
+    return views.cluster_view(
+        controller.state, controller.life, _need(controller.state, Cluster, name)
+    )
 
 
 def one_node(controller: Controller, cluster: str, name: str, uptime_ms: int) -> views.NodeView:
