@@ -89,8 +89,8 @@ POLICY: Final = {
 
 def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
     """A cluster with a policy; deployments and containers in every state that people meet."""
-    document = {"kind": "Cluster", "name": "default", **POLICY}
-    assert api.call("POST", "/api/v3/apply", {"documents": [document]}).status == 200
+    cluster = {"kind": "Cluster", "name": "default", **POLICY}
+    assert api.call("POST", "/api/v3/apply", {"documents": [cluster]}).status == 200
     for node, rack in zip(nodes, ("r1", "r1", "r2", "r2"), strict=True):
         node.start()
         api.call("PATCH", f"{CLUSTER}/nodes/{node.name}", {"labels": {"rack": rack}})
@@ -102,7 +102,7 @@ def set_scene(api: Api, nodes: list[PlayedNode]) -> None:
         "postgres": (1, 0, {"image": "debian", "resources": large, "bootstrap": [SET_UP]}),
     }
     for name, (replicas, least, spec) in deployments.items():
-        document = {
+        document: dict[str, Any] = {
             "replicas": replicas, "min_available": least, "spec": spec, "labels": {"app": name},
             "priority": PRIORITIES.get(name, 0),
         }  # fmt: skip
@@ -143,7 +143,12 @@ def lopsided(directory: Path, **spec: Any) -> Iterator[tuple[ServerProcess, list
     with server_process(directory, token) as server, contextlib.ExitStack() as ends:
         api = server.api()
         ends.callback(api.connection.close)
-        facts = {**FACTS, "cpu_millis": 8_000, "memory_mib": 8_192, "takes_copies": True}
+        facts: dict[str, Any] = {
+            **FACTS,
+            "cpu_millis": 8_000,
+            "memory_mib": 8_192,
+            "takes_copies": True,
+        }
         nodes = [
             PlayedNode(
                 api=api,

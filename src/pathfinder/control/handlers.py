@@ -19,6 +19,7 @@ from pathfinder.control import (
     workloads,
 )
 from pathfinder.control.access import Principal
+from pathfinder.control.cluster_views import cluster_view
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
     Answered,
@@ -394,7 +395,7 @@ def view(tx: Transaction, life: Life, thing: Thing, uptime_ms: int) -> Any:
         case Node():
             return views.node_view(tx.state, life, thing, uptime_ms)
         case Cluster():
-            return views.cluster_view(tx.state, life, thing)
+            return cluster_view(tx.state, life, thing)
         case Image():
             return views.image_view(tx.state, thing)
         case Remote():

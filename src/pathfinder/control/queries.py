@@ -8,6 +8,7 @@ import msgspec
 
 from pathfinder.control import views
 from pathfinder.control.access import Principal
+from pathfinder.control.cluster_views import cluster_view
 from pathfinder.control.controller import Controller
 from pathfinder.control.life import Life, NodeStatus
 from pathfinder.control.objects import (
@@ -150,7 +151,7 @@ def clusters(controller: Controller, principal: Principal, window: Window) -> Cl
     seen = [cluster for cluster in state.all(Cluster) if principal.sees(cluster.name)]
     part, after = _part(seen, window, lambda cluster: cluster.name)
     return ClusterPage(
-        items=tuple(views.cluster_view(state, controller.life, cluster) for cluster in part),
+        items=tuple(cluster_view(state, controller.life, cluster) for cluster in part),
         next=after,
         revision=state.revision,
     )
@@ -294,9 +295,7 @@ def _is_within(clusters: tuple[str, ...], principal: Principal) -> bool:
 
 def one_cluster(controller: Controller, name: str) -> views.ClusterView:
     """One cluster; NotFound."""
-    return views.cluster_view(
-        controller.state, controller.life, _need(controller.state, Cluster, name)
-    )
+    return cluster_view(controller.state, controller.life, _need(controller.state, Cluster, name))
 
 
 def one_node(controller: Controller, cluster: str, name: str, uptime_ms: int) -> views.NodeView:

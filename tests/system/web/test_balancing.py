@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import CHROMIUM, Visits, sign_in
 from tests.support.running import Api
-from tests.support.server_process import ServerProcess
 from tests.support.web_stage import PASSWORD, lopsided
 
 pytestmark = [
@@ -30,12 +29,12 @@ def opened() -> Iterator[ExitStack]:
 
 def begun(
     browser: Browser, tmp_path: Path, opened: ExitStack, **spec: object
-) -> tuple[Visits, Api, ServerProcess]:
+) -> tuple[Visits, Api]:
     """A lopsided cluster, and who looks at it."""
     server, _ = opened.enter_context(lopsided(tmp_path, **spec))
     api = server.api()
     opened.callback(api.connection.close)
-    return Visits(browser, f"http://127.0.0.1:{server.port}", opened), api, server
+    return Visits(browser, f"http://127.0.0.1:{server.port}", opened), api
 
 
 def places(api: Api) -> dict[str, str]:
@@ -52,7 +51,7 @@ def planned(page: Page) -> list[str]:
 def test_what_is_previewed_is_what_then_moves(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     preview = page.get_by_label("What would move")
@@ -81,7 +80,7 @@ def test_what_is_previewed_is_what_then_moves(
 def test_no_more_move_than_are_asked_for(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     page.get_by_label("Moves at most").fill("1")
@@ -100,7 +99,7 @@ def test_it_is_stopped_and_what_is_on_its_way_is_named(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
     """Played nodes copy nothing: what is relocated stays on its way."""
-    visits, api, server = begun(browser, tmp_path, opened, type="STATEFUL")
+    visits, api = begun(browser, tmp_path, opened, type="STATEFUL")
     person = {"name": "rita", "password": PASSWORD, "role": "reader"}
     assert api.call("POST", "/api/v3/users", person).status == 201
     page = visits.admin(PASSWORD)
@@ -131,7 +130,7 @@ def test_it_is_stopped_and_what_is_on_its_way_is_named(
 def test_the_hourly_budget_of_the_policy_is_told(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     expect(page.get_by_label("State")).to_contain_text("moved only when somebody asks")
