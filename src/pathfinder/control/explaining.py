@@ -88,13 +88,18 @@ def _of_gone(state: State, cluster: str, name: str) -> Explanation:
         phase=Phase.DELETED.name,
         ready=False,
         node="",
-        why=f"{ended.why or ended.action}, by {ended.who}" + _last_node(told),
+        why=_end(ended) + _last_node(told),
         hint=f"pfi events container/{name}",
         explanation=None,
         placed="",
         choices=(),
         revision=told[-1].revision,
     )
+
+
+def _end(ended: Event) -> str:
+    what = ended.why or ended.action
+    return what if what.endswith(f"by {ended.who}") else f"{what}, by {ended.who}"
 
 
 def _last_node(told: list[Event]) -> str:

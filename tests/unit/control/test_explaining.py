@@ -81,7 +81,7 @@ def test_container_that_is_gone_says_who_ended_it_and_where_it_was(
     told = explanation(room.controller, CLUSTER, "web")
 
     assert told.phase == "DELETED"
-    assert told.why == f"deleted by pathfinder, by pathfinder; it was on {node}"
+    assert told.why == f"deleted by pathfinder; it was on {node}"
 
 
 def test_container_that_never_was_is_not_found(room: ControlRoom) -> None:
