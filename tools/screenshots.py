@@ -16,6 +16,7 @@ from typing import Final
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import DESKTOP, PHONE, chromium, sign_in, visitor
+from tests.support.running import Api
 from tests.support.server_process import ServerProcess
 from tests.support.web_stage import PASSWORD, stage, wait_until_listed
 from tools import environment
@@ -54,6 +55,11 @@ def _relocate(page: Page) -> None:
     dialog.get_by_label("Plan").get_by_text("with its data").wait_for()
 
 
+def _restore(page: Page) -> None:
+    page.get_by_role("button", name="Restore before-upgrade").click()
+    page.get_by_role("dialog").get_by_text("is lost").wait_for()
+
+
 # Name, address, what is to be there, what is done before the picture is taken. Last come those with
 # lines that grow with time.
 PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
@@ -75,7 +81,9 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("container-failed", f"{CLUSTER}/containers/mail", "image", _nothing),
     ("container-reschedule", f"{CLUSTER}/containers/api-01", "10.20.", _confirm),
     ("container-relocate", f"{CLUSTER}/containers/web-02", "10.20.", _relocate),
-    ("container-relocating", f"{CLUSTER}/containers/api-02", "Moves to", _nothing),
+    ("container-relocating", f"{CLUSTER}/containers/api-02", "its data is copied", _nothing),
+    ("container-gone", f"{CLUSTER}/containers/retired", "It is gone", _nothing),
+    ("container-snapshots", f"{CLUSTER}/containers/web-03", "before-upgrade", _restore),
     ("events", f"{CLUSTER}/events", "scheduled", _nothing),
     ("account", "/ui/account", "Another password", _nothing),
     ("users", "/ui/users", "anna", _nothing),
@@ -108,6 +116,7 @@ def take(names: list[str]) -> int:
         # The played nodes copy nothing: it stays on its way.
         moving = api.call("POST", "/api/v3/clusters/default/containers/api-02/relocate", {})
         assert moving.status == 200, moving.body
+        _snapshot_and_retire(api)
         nodes[-1].stop()
         wait_until_listed(
             api,
@@ -119,6 +128,20 @@ def take(names: list[str]) -> int:
         _take_all(f"http://127.0.0.1:{server.port}", names, server)
     print(f"{len(list(FOLDER.iterdir()))} pictures in {FOLDER}")
     return 0
+
+
+def _snapshot_and_retire(api: Api) -> None:
+    containers = "/api/v3/clusters/default/containers"
+    for name in ("before-upgrade", "friday"):
+        assert api.call("POST", f"{containers}/web-03/snapshots", {"name": name}).status == 200
+    api.put(f"{containers}/retired", {"spec": {"image": "busybox"}})
+    wait_until_listed(
+        api,
+        f"{containers}?text=retired&ready=true",
+        lambda items: len(items) == 1,
+        "the container that is to go is ready",
+    )
+    assert api.call("DELETE", f"{containers}/retired").status == 200
 
 
 def _take_all(url: str, names: list[str], server: ServerProcess) -> None:

@@ -6,10 +6,11 @@ slots that it shall fail at; what it uses and what its containers write is made 
 
 import contextlib
 import http.client
+import json
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ class PlayedNode:
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._step = 0
         self._began_ms: dict[str, int] = {}
+        self._snapshots: dict[str, dict[str, int]] = {}  # of each slot: when each was made
 
     def start(self) -> "PlayedNode":
         """Join and live."""
@@ -147,7 +149,7 @@ class PlayedNode:
         )
 
     def _write(self, stream: StreamRequest) -> None:
-        """Bring a log, and keep it open as long as somebody reads."""
+        """Bring a log, and keep it open as long as somebody reads; or answer about snapshots."""
         url = f"ws://127.0.0.1:{self.api.port}/api/v3/node/streams/{stream.stream_id}"
         credential = f"pfn.default.{self.name}.{self._node.secret}"
         with (
@@ -158,9 +160,26 @@ class PlayedNode:
                 compression=None,
             ) as there,
         ):
+            if stream.what == "snapshots":
+                there.send(json.dumps(self._kept(stream.slot, stream.arguments)))
+                return
             for line in (*self.log, f"{stream.slot} is up"):
                 there.send(OUT + line.encode() + b"\n")
             there.recv()
+
+    def _kept(self, slot: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The snapshots of a container when it has been done; restoring one takes no time."""
+        kept = self._snapshots.setdefault(slot, {})
+        do, name = arguments["do"], str(arguments["snapshot"])
+        if do == "create":
+            kept[name] = time.time_ns() // 1_000_000
+        elif do == "delete":
+            kept.pop(name, None)
+        elif do == "restore" and name not in kept:
+            text = f"{slot} has no snapshot {name}"
+            return {"error": {"code": "not_found", "message": text, "hint": "look again"}}
+        items = [{"name": each, "made_ms": ms, "size_mib": 128} for each, ms in kept.items()]
+        return {"snapshots": items}
 
 
 def stop_all(nodes: Iterable[PlayedNode]) -> None:

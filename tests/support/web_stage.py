@@ -82,7 +82,7 @@ def nodes_of(api: Api) -> list[PlayedNode]:
 
 PRIORITIES: Final = {"postgres": 100}
 POLICY: Final = {
-    "quota": {"cpu": 60, "memory": "128GiB", "containers": 200},
+    "quota": {"cpu": 60, "memory": "512GiB", "containers": 200},
     "reserved": {"cpu": 0.5, "memory": "1GiB"},
 }
 

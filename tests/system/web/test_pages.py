@@ -130,15 +130,6 @@ def test_new_deployment_does_not_replace_one_of_its_name(signed_in: Page, api: A
     assert api.get(f"{CLUSTER}/deployments/fresh")["replicas"] == 2
 
 
-def test_what_goes_away_while_one_looks_is_said(signed_in: Page, api: Api) -> None:
-    api.put(f"{CLUSTER}/containers/brief", {"spec": {"image": "busybox"}})
-    signed_in.goto(f"{UI}/containers/brief")
-    expect(signed_in.get_by_text("ready", exact=True).first).to_be_visible()
-    api.call("DELETE", f"{CLUSTER}/containers/brief")
-
-    expect(signed_in.get_by_role("alert")).to_contain_text("there is no container 'brief'")
-
-
 def test_change_by_somebody_else_is_not_overwritten(signed_in: Page, api: Api) -> None:
     path = f"{CLUSTER}/deployments/shared"
     definition: dict[str, Any] = {"min_available": 0, "spec": {"image": "busybox"}}
@@ -201,15 +192,6 @@ def test_node_is_cordoned_and_uncordoned(signed_in: Page, api: Api) -> None:
 
     expect(signed_in.get_by_role("button", name="Cordon", exact=True)).to_be_visible()
     assert (cordoned, api.get(f"{CLUSTER}/nodes/rack-03")["cordoned"]) == (True, False)
-
-
-def test_what_has_no_node_is_explained(signed_in: Page) -> None:
-    signed_in.goto(f"{UI}/containers/analytics")
-    told = signed_in.get_by_label("Explanation")
-
-    expect(told).to_contain_text("no node fits: 4 of 4 lack memory")
-    expect(told).to_contain_text("ask for at most")
-    expect(told).to_contain_text("add a node for system containers with at least 4 CPU")
 
 
 def test_log_is_followed(signed_in: Page) -> None:
