@@ -189,6 +189,45 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
+@st.composite
+def crowds(draw: st.DrawFn) -> Case:
+    """More nodes, most of which fit, and long rows of replicas of one deployment or two."""
+    names = [f"n{number:02}" for number in range(draw(st.integers(4, 12)))]
+    there = st.builds(
+        Reservation, st.sampled_from(names), st.just(amounts(1, 1)), st.sampled_from(GROUPS)
+    )
+    capacity = st.sampled_from([amounts(8, 8), amounts(4, 16), amounts(3, 3), amounts(40, 80)])
+    views = tuple(
+        NodeView(
+            cluster="west",
+            name=name,
+            capacity=draw(capacity),
+            kinds=("system",),
+            labels=draw(LABELS),
+            containers_max=draw(st.sampled_from([0, 0, 5])),
+        )
+        for name in names
+    )
+    rows: list[Request] = []
+    for group in draw(st.lists(st.sampled_from(GROUPS[1:]), min_size=1, max_size=3)):
+        need = draw(st.sampled_from([amounts(1, 1), amounts(1, 3), amounts(0, 0), amounts(2, 1)]))
+        one = Request(
+            name="some",
+            cluster="west",
+            kind="system",
+            need=need,
+            group=group,
+            ties=tuple(draw(st.lists(ties(group), max_size=2))),
+        )
+        rows += [one] * draw(st.integers(1, 30))
+    return Case(
+        views=views,
+        reservations=tuple(draw(st.lists(there, max_size=8))),
+        requests=tuple(rows),
+        rules=draw(RULES),
+    )
+
+
 def node_names(outcomes: Sequence[Placement | Unplaced]) -> list[str]:
     """The nodes chosen, "" for none."""
     return [
@@ -197,14 +236,32 @@ def node_names(outcomes: Sequence[Placement | Unplaced]) -> list[str]:
     ]
 
 
-@given(case=cases())
+@given(case=st.one_of(cases(), crowds()))
 def test_every_placement_is_the_one_that_plain_python_makes(case: Case) -> None:
     expected = plain_place(case.nodes(), case.requests)
 
     assert node_names(place(case.fleet(), case.requests)) == expected
 
 
-@given(case=cases())
+@given(case=st.one_of(cases(), crowds()))
+def test_deciding_together_says_what_deciding_one_after_another_says(case: Case) -> None:
+    fleet, expected = case.fleet(), []
+    for request in case.requests:
+        [outcome] = place(fleet, [request])
+        expected.append(outcome)
+        if isinstance(outcome, Placement):
+            fleet.reserve(
+                outcome.node_key,
+                request.need,
+                request.group,
+                stateful=request.stateful,
+                ports=request.ports,
+            )
+
+    assert place(case.fleet(), case.requests) == expected
+
+
+@given(case=st.one_of(cases(), crowds()))
 def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
     # A node may have been given too much before, as when its capacity was lowered: then nothing is
     # added to what is short.

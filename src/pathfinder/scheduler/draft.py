@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from pathfinder.scheduler.explain import Explanation, explain
@@ -12,7 +13,7 @@ from pathfinder.scheduler.fit import (
     Request,
     examine,
     needs,
-    quota_shortages,
+    quota_room,
     totals,
 )
 from pathfinder.scheduler.fleet import (
@@ -25,17 +26,18 @@ from pathfinder.scheduler.fleet import (
     STATEFUL,
     Columns,
     Numbers,
+    Rows,
 )
 from pathfinder.scheduler.packing import MILLION, unlikeness, unlikenesses
 
 COUNT_BITS: Final = 21
 SHARE_BITS: Final = 20  # MILLION fits
+MEMBERS_SHIFT: Final = SHARE_BITS + COUNT_BITS
 COUNT_LIMIT: Final = 1 << COUNT_BITS
 NOWHERE: Final = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """The container goes to `node_key` ("cluster/node"); `why` says what spoke for that node."""
 
     node_key: str
@@ -89,11 +91,11 @@ class Draft:
                 self._claims[code] = self.columns.claim_left(code)
         return {code: self._claims[code] for code, _ in request.claims}
 
-    def is_within_quota(self, request: Request) -> bool:
-        """Whether the cluster as a whole may be given one more."""
+    def within_quota(self, request: Request, count: int) -> int:
+        """How many of so many the cluster as a whole may be given."""
         if not self._totals or request.is_counted:
-            return True
-        return not quota_shortages(self.columns.rules, self._totals, needs(request))
+            return count
+        return quota_room(self.columns.rules, self._totals, needs(request), count)
 
     def explained(self, request: Request) -> Unplaced:
         """Why a request fits nowhere now."""
@@ -103,31 +105,39 @@ class Draft:
 
     def reserve(self, row: int, request: Request, need: Needs, *, count: int = 1) -> None:
         """Count so many more containers, each of which needs `need`, on a node."""
-        self._count(row, request, need, count)
+        self._count(row, [row], request, need, count)
+
+    def reserve_each(self, rows: Rows, request: Request, need: Needs) -> None:
+        """Count one more on each of these nodes, none of which is named twice."""
+        self._count(rows, rows.tolist(), request, need, 1)
 
     def release(self, row: int, request: Request, *, count: int = 1) -> None:
         """Take back as many `reserve`s."""
-        self._count(row, request, needs(request), -count)
+        self._count(row, [row], request, needs(request), -count)
 
-    def _count(self, row: int, request: Request, need: Needs, count: int) -> None:
+    def _count(
+        self, at: int | Rows, rows: list[int], request: Request, need: Needs, count: int
+    ) -> None:
+        """`at` and `rows` are the same: one row or several as arrays take them, and as a list."""
         amounts = self.amounts
         for resource in (CPU, MEMORY, DISK, PROCESSES):
             if amount := need[resource]:
-                amounts[resource, row] += count * amount
-        amounts[COUNT, row] += count
+                amounts[resource, at] += count * amount
+        amounts[COUNT, at] += count
         if need[IS_STATEFUL]:
-            amounts[STATEFUL, row] += count
+            amounts[STATEFUL, at] += count
         if self._totals and not request.is_counted:
             for place, amount in enumerate((*need[:IS_STATEFUL], 1)):
-                self._totals[place] += count * amount
+                self._totals[place] += len(rows) * count * amount
         if group := request.group:
             members = self.members(group)
-            members[row] = members.get(row, 0) + count
+            for row in rows:
+                members[row] = members.get(row, 0) + count
             if group in self._columns_of:
-                self._columns_of[group][row] += count
+                self._columns_of[group][at] += count
         for code, amount in request.claims:
-            self.claimable(request)[code][row] -= count * amount
-        self.placed_rows.append(row)
+            self.claimable(request)[code][at] -= count * amount
+        self.placed_rows.extend(rows)
 
 
 class Spot:
@@ -176,7 +186,7 @@ class Spot:
             worth = unlikeness(*shares, is_empty=not self._count)
             return (worth << COUNT_BITS) + self._members
         taken = MILLION - min(shares)
-        return (self._members << (SHARE_BITS + COUNT_BITS)) + (taken << COUNT_BITS) + self._count
+        return (self._members << MEMBERS_SHIFT) + (taken << COUNT_BITS) + self._count
 
     def _share(self) -> None:
         """What is left of each, in millionths, when it is given one more."""
@@ -185,17 +195,25 @@ class Spot:
         self._share_of_memory = max(self._memory_left - need_memory, 0) * MILLION // self._of_memory
 
 
+def shares_left(traits: Numbers, amounts: Numbers, needed: Numbers) -> Numbers:
+    """What is left of CPU and of memory where one more is given its `needed`, in millionths.
+
+    In millionths, so that shares are exact whole numbers: 2^40 times a million is in int64.
+    """
+    capacity = traits[CPU : MEMORY + 1]
+    left: Numbers = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
+    left *= MILLION
+    left //= np.maximum(capacity, 1)
+    return left
+
+
 def preference(traits: Numbers, amounts: Numbers, needed: Numbers, *, packs: bool) -> Numbers:
     """One number per node, the smaller the better: share taken, containers.
 
     Where nodes are packed: see `packing`. Members of the request's group are not in it. needed: CPU
     and memory, one below the other.
     """
-    capacity = traits[CPU : MEMORY + 1]
-    left = np.maximum(capacity - amounts[CPU : MEMORY + 1] - needed, 0)
-    # In millionths, so that shares are exact whole numbers: 2^40 times a million is in int64.
-    left *= MILLION
-    left //= np.maximum(capacity, 1)
+    left = shares_left(traits, amounts, needed)
     keys: Numbers
     if packs:
         keys = unlikenesses(left, (amounts[COUNT] == 0).astype(np.int64)) << COUNT_BITS

@@ -223,6 +223,17 @@ def quota_shortages(rules: Rules, used: Sequence[int], need: Needs) -> list[str]
     ]
 
 
+def quota_room(rules: Rules, used: Sequence[int], need: Needs, count: int) -> int:
+    """How many of `count` such containers, one after another, the cluster may be given."""
+    each = (*need[:IS_STATEFUL], 1)
+    rooms = (
+        max(most - total, 0) // amount
+        for most, total, amount in zip(rules.quota, used, each, strict=True)
+        if most and amount
+    )
+    return min((count, *rooms))
+
+
 def shortages(
     traits: Numbers,
     amounts: Numbers,

@@ -8,22 +8,34 @@ each placement renews one of them in plain numbers. The outcome is that of looki
 for every container, which a property test compares it with.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
-from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced
+from pathfinder.scheduler.draft import (
+    MEMBERS_SHIFT,
+    NOWHERE,
+    Draft,
+    Placement,
+    Spot,
+    Unplaced,
+    shares_left,
+)
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.fleet import Fleet, Numbers, Rows
+from pathfinder.scheduler.packing import MILLION
 from pathfinder.scheduler.shapes import Shape
 from pathfinder.scheduler.tied import TiedChooser
 
 CLASSES_MAX: Final = 256  # remembered at once
+LEVEL_MIN: Final = 4  # fewer are sooner placed one by one
 SHAPES_MAX: Final = 256  # the same: 40 MiB with 10,000 nodes
 
 _ShapeOf = tuple[str, Resources, tuple[Requirement, ...], bool, tuple[str, ...]]
@@ -67,28 +79,39 @@ class Round:
         self._shapes: dict[_ShapeOf, Shape] = {}
 
     def decide(self, requests: Sequence[Request]) -> list[Placement | Unplaced]:
-        """For each in turn."""
-        class_numbers: dict[_ClassOf, int] = {}
-        classes = [
-            class_numbers.setdefault(_class_of(request), len(class_numbers)) for request in requests
-        ]
+        """For each in turn; equal ones in succession together."""
+        known: dict[int, int] = {}  # replicas of one deployment are often asked for by one object
+        numbers: dict[_ClassOf, int] = {}
+        classes = []
+        for request in requests:
+            number = known.get(id(request))
+            if number is None:
+                number = numbers.setdefault(_class_of(request), len(numbers))
+                known[id(request)] = number
+            classes.append(number)
         remaining = Counter(classes)
-        outcomes = []
-        for request, class_number in zip(requests, classes, strict=True):
-            remaining[class_number] -= 1
-            outcomes.append(self._one(request, class_number, to_come=remaining[class_number]))
+        outcomes: list[Placement | Unplaced] = []
+        for number, run in groupby(classes):
+            count = sum(1 for _ in run)
+            remaining[number] -= count
+            request = requests[len(outcomes)]
+            outcomes += self._run(request, number, count, to_come=remaining[number])
         self._classes.clear()
         return outcomes
 
-    def _one(self, request: Request, class_number: int, *, to_come: int) -> Placement | Unplaced:
-        """Decide for one; `to_come`: so many more of its class will follow."""
-        chooser = self._classes.pop(class_number, None) or self._chooser(request, to_come + 1)
+    def _run(
+        self, request: Request, number: int, count: int, *, to_come: int
+    ) -> list[Placement | Unplaced]:
+        """Decide for `count` of a class; `to_come`: so many more of it will follow later."""
+        chooser = self._classes.pop(number, None) or self._chooser(request, count + to_come)
         if to_come:
             _make_room(self._classes, CLASSES_MAX)
-            self._classes[class_number] = chooser
-        if not self._draft.is_within_quota(request):
-            return self._draft.explained(request)
-        return chooser.choose(request, to_come + 1)
+            self._classes[number] = chooser
+        allowed = self._draft.within_quota(request, count)
+        outcomes = chooser.choose(allowed, to_come)
+        if allowed < count:
+            outcomes += [self._draft.explained(request)] * (count - allowed)
+        return outcomes
 
     def shape(self, request: Request) -> Shape:
         """What a request has in common with those that differ in their group alone."""
@@ -118,37 +141,53 @@ class _Chooser:
     Every placement changes its own node alone, and fills up one at most. So of `count` equal
     requests in succession none goes beyond the `count` nodes that are best at the beginning: these
     stand in a heap, and beyond the worst of them nothing is looked at.
+
+    Where replicas are spread, the nodes with the fewest of them are given one each before any is
+    given another: these are taken all at once, in the order in which they are good.
     """
 
     def __init__(self, shape: Shape, request: Request, count: int) -> None:
         self.draft = shape.draft
         self.need = shape.need
         self.group = request.group
+        self._request = request
         self._shape = shape
         self._members = self.draft.members(request.group) if request.group else {}
         self._deployment = request.group.rpartition("/")[2]
         self._unplaced: Unplaced | None = None
+        self._texts: dict[tuple[int, str, int, int], str] = {}
         self._begin(count)
 
-    def choose(self, request: Request, count: int) -> Placement | Unplaced:
-        """The best node now, reserved in the draft; `count` of the class are still to be placed."""
-        if self._seen != len(self.draft.placed_rows):
-            self._unplaced = None
-            self._begin(count)
+    def choose(self, count: int, to_come: int) -> list[Placement | Unplaced]:
+        """The best nodes for so many, one after another, reserved in the draft."""
+        found: list[Placement | Unplaced] = []
+        while (left := count - len(found)) > 0:
+            if self._seen != len(self.draft.placed_rows):
+                self._unplaced = None
+                self._begin(left + to_come)
+            if self._is_levelled and left >= LEVEL_MIN:
+                found += self._level(left)
+            else:
+                found.append(self._one(left + to_come))
+        return found
+
+    def _one(self, count: int) -> Placement | Unplaced:
+        """The best node now; `count` of the class are still to be placed."""
         heap = self._heap
         if not heap or heap[0] > self._horizon:
             if self._fit_count:
                 self._begin(count)
                 heap = self._heap
             if not heap:
-                return self._explained(request)
+                return self._explained()
+        self._is_levelled = False
         row = heap[0][1]
         spot = self._spots.get(row)
         if spot is None:
             spot = self._spots[row] = self._spot(row)
         name = self.draft.columns.names[row]
-        placement = Placement(f"{request.cluster}/{name}", self._why(spot))
-        self.draft.reserve(row, request, self.need)
+        why = self._why(*spot.why(), self._fit_count)
+        self.draft.reserve(row, self._request, self.need)
         self._seen += 1
         spot.take()
         if spot.room:
@@ -156,7 +195,31 @@ class _Chooser:
         else:
             heappop(heap)
             self._fit_count -= 1
-        return placement
+        return Placement(f"{self._request.cluster}/{name}", why)
+
+    def _level(self, count: int) -> list[Placement]:
+        """One each for the best of the nodes with the fewest replicas, `count` at the most."""
+        assert self._rooms is not None
+        best = sorted(self._heap)
+        members = best[0][0] >> MEMBERS_SHIFT
+        level = best[: bisect_left(best, ((members + 1) << MEMBERS_SHIFT, 0))][:count]
+        rows = np.array([row for _, row in level], np.intp)
+        draft = self.draft
+        cpu, memory = shares_left(draft.traits[:, rows], draft.amounts[:, rows], self._shape.needed)
+        percents = (100 * np.minimum(cpu, memory) // MILLION).tolist()
+        is_cpu = (cpu <= memory).tolist()
+        filled = (self._rooms[rows] == 1).cumsum().tolist()  # after each
+        draft.reserve_each(rows, self._request, self.need)
+        cluster, names, fit = self._request.cluster, draft.columns.names, self._fit_count
+        return [
+            Placement(
+                f"{cluster}/{names[row]}",
+                self._why(percent, "CPU" if by_cpu else "memory", members, fit - full),
+            )
+            for (_, row), percent, by_cpu, full in zip(
+                level, percents, is_cpu, [0, *filled[:-1]], strict=True
+            )
+        ]
 
     def _begin(self, count: int) -> None:
         """The heap of the `count` best nodes of those that fit."""
@@ -173,6 +236,9 @@ class _Chooser:
         # All that is not in the heap comes after this one.
         self._horizon = max(self._heap, default=(NOWHERE, 0))
         heapify(self._heap)
+        self._is_levelled = bool(
+            self.group and not self.draft.packs and count > 1 and self._fit_count >= LEVEL_MIN
+        )
 
     def _spot(self, row: int) -> Spot:
         return Spot(
@@ -184,23 +250,30 @@ class _Chooser:
             room=1 if self._rooms is None else int(self._rooms[row]),
         )
 
-    def _explained(self, request: Request) -> Unplaced:
+    def _explained(self) -> Unplaced:
         if self._unplaced is None:
-            self._unplaced = self.draft.explained(request)
+            self._unplaced = self.draft.explained(self._request)
         return self._unplaced
 
-    def _why(self, spot: Spot) -> str:
-        percent, word, members = spot.why()
+    def _why(self, percent: int, word: str, members: int, fit_count: int) -> str:
+        """What speaks for a node; the same for many, so that it is written once."""
+        told = (percent, word, members, fit_count)
+        text = self._texts.get(told)
+        if text is None:
+            text = self._texts[told] = self._reasons(*told)
+        return text
+
+    def _reasons(self, percent: int, word: str, members: int, fit_count: int) -> str:
         reasons = f"{percent} % of {word} free"
         if self.draft.packs:
             reasons = f"the fullest that it fits on, {reasons}"
         elif self.group:
             reasons = f"fewest replicas of {self._deployment} ({members}), {reasons}"
         count = self.draft.node_count
-        if self._fit_count == 1:
+        if fit_count == 1:
             others = f" of {count} that fits" if count > 1 else ""
             return f"{reasons}; the only node{others}"
-        return f"{reasons}; {self._fit_count} of {count} nodes fit"
+        return f"{reasons}; {fit_count} of {count} nodes fit"
 
 
 def _best_rows(keys: Numbers, count: int) -> Rows:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pathfinder.scheduler.draft import COUNT_BITS, NOWHERE, SHARE_BITS, Draft, preference
+from pathfinder.scheduler.draft import MEMBERS_SHIFT, NOWHERE, Draft, preference
 from pathfinder.scheduler.fit import Request, candidates, needs, refusals, room, shortages
 from pathfinder.scheduler.fleet import CPU, MEMORY, Mask, Numbers, Rows
 
@@ -27,7 +27,7 @@ class Shape:
         self.is_open: Mask = candidates(draft.columns, refusals(draft.columns, request))
         self.fit_count = 0
         self._request = request
-        self._needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
+        self.needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
         self._seen = len(draft.placed_rows)
         self._rooms: Numbers | None = None
         self.keys: Numbers = self._worked_out(slice(None))
@@ -57,7 +57,7 @@ class Shape:
         rows = np.fromiter(members.keys(), np.intp, len(members))
         counts = np.fromiter(members.values(), np.int64, len(members))
         fitting = keys[rows] != NOWHERE
-        shift = 0 if self.draft.packs else SHARE_BITS + COUNT_BITS
+        shift = 0 if self.draft.packs else MEMBERS_SHIFT
         keys[rows[fitting]] += counts[fitting] << shift
         return keys
 
@@ -70,7 +70,7 @@ class Shape:
     def _worked_out(self, rows: slice | Rows) -> Numbers:
         """The keys of these rows; their rooms too, once somebody has asked for rooms."""
         traits, amounts = self.draft.traits[:, rows], self.draft.amounts[:, rows]
-        keys = preference(traits, amounts, self._needed, packs=self.draft.packs)
+        keys = preference(traits, amounts, self.needed, packs=self.draft.packs)
         if self._rooms is not None:
             rooms = self._rooms_of(rows)
             self._rooms[rows] = rooms

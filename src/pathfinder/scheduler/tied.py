@@ -72,8 +72,11 @@ class TiedChooser:
         self._unplaced: Unplaced | None = None
         self._begin()
 
-    def choose(self, request: Request, count: int) -> Placement | Unplaced:
-        """The best node now, reserved in the draft."""
+    def choose(self, count: int, to_come: int) -> list[Placement | Unplaced]:
+        """The best nodes for so many, one after another, reserved in the draft."""
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> Placement | Unplaced:
         if self._seen != len(self._draft.placed_rows):
             self._unplaced = None
             self._begin()
@@ -82,8 +85,8 @@ class TiedChooser:
             return self._explained()
         name = self._draft.columns.names[row]
         spot = self._spots.get(row) or self._spot(row)
-        placement = Placement(f"{request.cluster}/{name}", self._why(spot, row))
-        self._draft.reserve(row, request, self._need)
+        placement = Placement(f"{self._request.cluster}/{name}", self._why(spot, row))
+        self._draft.reserve(row, self._request, self._need)
         self._seen += 1
         self._take(row, spot)
         return placement
