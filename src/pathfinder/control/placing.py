@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replace_fields
 from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 from msgspec.structs import replace
@@ -13,9 +14,8 @@ from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
 from pathfinder.control.preempting import Moving, is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import move
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
-from pathfinder.model.phases import Phase
+from pathfinder.model.phases import Phase, may_move
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.model.selectors import known_requirement, requirement
 from pathfinder.scheduler.draft import Placement, Unplaced
@@ -44,24 +44,30 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
 
 def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> bool:
     """Whether any of them was given a node."""
-    waiting = sorted(tx.state.containers(keys), key=lambda each: _turn(tx.state, each))
+    waiting = _in_turn(tx.state, keys)
     if life.recovering:
-        for container in waiting:
+        for _, container in waiting:
             _explain(tx, container, _recovering(tx, life))
         return False
     is_any = False
-    for batch in list(_batches(tx.state, waiting)):
+    for batch in list(_batches(waiting)):
         free = [_without_nomination(tx, container) for container in batch]
-        requests = [
-            _towards(request_of(tx.state, each), was.nominated)
-            for was, each in zip(batch, free, strict=True)
-        ]
+        nominations = [container.nominated for container in batch]
+        requests = _requests(tx.state, free, nominations)
         decisions = _decided(tx.state.fleet, requests)
+        placed = [
+            (container, decision)
+            for container, decision in zip(free, decisions, strict=True)
+            if isinstance(decision, Placement)
+        ]
+        _assign(tx, placed)
+        is_any = is_any or bool(placed)
+        if len(placed) == len(batch):
+            continue
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
             if isinstance(decision, Placement):
-                _assign(tx, container, decision)
-                is_any = True
-            elif was.nominated and is_room_being_made(tx.state, was, was.nominated):
+                continue
+            if was.nominated and is_room_being_made(tx.state, was, was.nominated):
                 tx.put_back(was)
             elif (more := make_room(tx, life, container, request, moving)) is not None:
                 document = decision.explanation.document()
@@ -69,22 +75,28 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> 
     return is_any
 
 
-def _turn(state: State, container: Container) -> tuple[int, int, int, str]:
-    """The higher priority first, then who has waited longer."""
-    priority = state.priority_of(container)
-    return (-priority, container.created_ms, container.revision, container.key)
+def _in_turn(state: State, keys: Iterable[str]) -> list[tuple[int, Container]]:
+    """With their priorities: the higher first, then who has waited longer, then by name."""
+    known: dict[str, int] = {}
+    waiting = []
+    for container in state.containers(keys):
+        group = container.group or container.key
+        if group not in known:
+            known[group] = state.priority_of(container)
+        waiting.append((known[group], container))
+    return sorted(waiting, key=lambda each: (-each[0], each[1].created_ms, each[1].revision))
 
 
 def _decided(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:
     """In the order of their turn, or where a cluster packs in the order that packs best."""
-    packing = [
-        number for number, one in enumerate(requests) if fleet.columns(one.cluster).rules.packs
-    ]
+    clusters = {request.cluster for request in requests}
+    packed = {cluster for cluster in clusters if fleet.columns(cluster).rules.packs}
+    packing = [number for number, one in enumerate(requests) if one.cluster in packed]
     if len(packing) < 2:
         return place(fleet, requests)
     spreading = [number for number in range(len(requests)) if number not in set(packing)]
     order = spreading
-    for cluster in sorted({requests[number].cluster for number in packing}):
+    for cluster in sorted(packed):
         own = [number for number in packing if requests[number].cluster == cluster]
         best = in_packing_order(fleet, [requests[number] for number in own])
         order += [own[place] for place in best]
@@ -106,17 +118,31 @@ def _without_nomination(tx: Transaction, container: Container) -> Container:
     return tx.put(replace(container, nominated="")) if container.nominated else container
 
 
-def _batches(state: State, waiting: Sequence[Container]) -> Iterator[list[Container]]:
+def _batches(waiting: Iterable[tuple[int, Container]]) -> Iterator[list[Container]]:
     """Those that are decided together: for whom room is made comes before who might take it."""
-    for _, equals in groupby(waiting, key=state.priority_of):
+    for _, equals in groupby(waiting, key=itemgetter(0)):
         batch: list[Container] = []
-        for container in equals:
+        for _, container in equals:
             batch.append(container)
             if container.nominated:
                 yield batch
                 batch = []
         if batch:
             yield batch
+
+
+def _requests(
+    state: State, containers: Sequence[Container], nominations: Sequence[str]
+) -> list[Request]:
+    """What each asks of a node; replicas that ask for the same share one, in the first's name."""
+    known: dict[tuple[int, str, str, str], Request] = {}
+    found = []
+    for container, nominated in zip(containers, nominations, strict=True):
+        which = (id(container.spec), container.group or container.key, container.home, nominated)
+        if which not in known:
+            known[which] = _towards(request_of(state, container), nominated)
+        found.append(known[which])
+    return found
 
 
 def request_of(state: State, container: Container) -> Request:
@@ -175,25 +201,30 @@ def ties_of(container: Container) -> tuple[Tie, ...]:
     return tuple(ties)
 
 
-def _assign(tx: Transaction, container: Container, placement: Placement) -> None:
+def _assign(tx: Transaction, placed: Sequence[tuple[Container, Placement]]) -> None:
+    made = tx.put_all(_scheduled(tx, *each) for each in placed)
+    tx.nodes.update(placement.node_key for _, placement in placed)
+    tx.happened_to("scheduled", made)
+
+
+def _scheduled(tx: Transaction, container: Container, placement: Placement) -> Container:
+    assert may_move(container.phase, Phase.SCHEDULED), (container.key, container.phase)
     node, why = placement.node_key.partition("/")[2], placement.why
-    if container.spec.mounts and container.home not in ("", node):
+    has_volumes = bool(container.spec.mounts)
+    if has_volumes and container.home not in ("", node):
         why = f"{why}; its volumes stay on {container.home}, here they are empty"
-    tx.put(
-        replace(
-            move(container, Phase.SCHEDULED),
-            node=node,
-            nominated="",
-            home=node if container.spec.mounts else "",
-            assigned=tx.revision,
-            why=why,
-            hint="",
-            explanation={},
-            changed_ms=tx.now_ms,
-        )
+    return replace(
+        container,
+        phase=Phase.SCHEDULED,
+        node=node,
+        nominated="",
+        home=node if has_volumes else "",
+        assigned=tx.revision,
+        why=why,
+        hint="",
+        explanation={},
+        changed_ms=tx.now_ms,
     )
-    tx.nodes.add(placement.node_key)
-    tx.happened("scheduled", container, node=node, why=why)
 
 
 def _explain(tx: Transaction, container: Container, explanation: dict[str, object]) -> None:

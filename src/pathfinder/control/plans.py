@@ -3,11 +3,11 @@
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
 from pathfinder.control.rendering import renderer
-from pathfinder.control.settling import change_of, steps_of
+from pathfinder.control.settling import change_of, is_as_wanted, steps_of
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import Action, Plan, PlanItem
-from pathfinder.model.definitions import ContainerSpec
+from pathfinder.model.definitions import ImageSource
 
 ORDER = ("cluster", "remote", "image", "node", "user", "token", "deployment", "container")
 SHOWN = frozenset(ORDER)
@@ -20,9 +20,9 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
         for before, after in tx.changes()
         if (after or before) is not None and before is not after
     ]
-    local = _LocalImages(tx.state)
+    images = _Images(tx.state)
     items = [
-        item(tx, before, after, local)
+        item(tx, before, after, images)
         for before, after in edits
         if (thing := after or before) is not None and thing.KIND in SHOWN
     ]
@@ -30,7 +30,8 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
     items.extend(
         _item(thing, "unchanged") for thing in asked if (thing.KIND, *_where(thing)) not in touched
     )
-    deployments = {key for kind, key in _named(asked, edits) if kind == Deployment.KIND}
+    named = (*asked, *(after for _, after in edits))
+    deployments = {thing.key for thing in named if isinstance(thing, Deployment)}
     for key in sorted(deployments):
         items.extend(_later(tx.state, life, key, touched))
     items.sort(key=lambda each: (ORDER.index(each.kind), each.cluster, each.name))
@@ -41,28 +42,40 @@ def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool
     )
 
 
-class _LocalImages(dict[str, tuple[str, ...]]):
-    """The images that nodes have in their local stores, by cluster; looked up once for a plan."""
+class _Images:
+    """What is said of images that no node of their cluster has, once for each definition."""
 
     def __init__(self, state: State) -> None:
-        super().__init__()
         self._state = state
+        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
 
-    def __missing__(self, cluster: str) -> tuple[str, ...]:
-        nodes = (node for node in self._state.all(Node) if node.cluster == cluster)
-        self[cluster] = tuple(sorted({image for node in nodes for image in node.facts.images}))
-        return self[cluster]
+    def missing(self, container: Container) -> tuple[str, ...]:
+        """A warning, or nothing: said at once, not found out later."""
+        what = (container.cluster, id(container.spec))
+        if what not in self._known:
+            self._known[what] = self._missing(container.cluster, container.spec.image)
+        return self._known[what]
+
+    def _missing(self, cluster: str, image: ImageSource) -> tuple[str, ...]:
+        state, alias = self._state, image.alias
+        if not alias or image.remote or state.get(Image, f"{cluster}/{alias}"):
+            return ()
+        known = state.local_images.get(cluster, {})
+        if alias in known or alias.removesuffix(":latest") in known:
+            return ()
+        if not known and not state.fleet.columns(cluster).views:
+            return ()
+        have = ", ".join(sorted(known)[:8]) or "none"
+        return (f"no node has an image {alias!r} in its local store; there are: {have}",)
 
 
-def item(
-    tx: Transaction, before: Thing | None, after: Thing | None, local: _LocalImages
-) -> PlanItem:
+def item(tx: Transaction, before: Thing | None, after: Thing | None, images: _Images) -> PlanItem:
     """One edit as an item of a plan."""
     thing = after or before
     assert thing is not None
     if isinstance(after, Container):
         was = before if isinstance(before, Container) else None
-        return _container_item(tx, was, after, local)
+        return _container_item(tx, was, after, images)
     if isinstance(after, Deployment):
         warnings = tuple(text for text in (after.blocked, after.last_error) if text)
         action: Action = "create" if before is None else "change" if after.wanted else "delete"
@@ -73,12 +86,12 @@ def item(
 
 
 def _container_item(
-    tx: Transaction, before: Container | None, after: Container, local: _LocalImages
+    tx: Transaction, before: Container | None, after: Container, images: _Images
 ) -> PlanItem:
     state = tx.state
     if before is None:
-        missing = _image_warning(state, after, local)
-        return _item(after, "create", node=after.node, why=after.why, warnings=missing)
+        warnings = images.missing(after)
+        return _item(after, "create", node=after.node, why=after.why, warnings=warnings)
     if not after.wanted:
         return _item(after, "delete", node=before.node, why=after.why)
     if after.generation != before.generation:
@@ -92,7 +105,7 @@ def _container_item(
             "replace",
             node=after.node or before.node,
             why=after.why,
-            warnings=lost + _image_warning(state, after, local) + _volume_warning(before, after),
+            warnings=lost + images.missing(after) + _volume_warning(before, after),
         )
     if (copy := after.arriving) is not None and before.arriving is None:
         why = f"moves from {after.node} with its data"
@@ -113,7 +126,7 @@ def _later(
 ) -> list[PlanItem]:
     """The replicas of a deployment whose turn to be changed has not come."""
     deployment = state.get(Deployment, key)
-    if deployment is None or not deployment.wanted:
+    if deployment is None or not deployment.wanted or is_as_wanted(state, deployment):
         return []
     replicas = state.replicas(key)
     steps = steps_of(state, replicas, deployment, life)
@@ -151,28 +164,6 @@ def _volume_warning(before: Container, after: Container) -> tuple[str, ...]:
         return ()
     volumes = ", ".join(mount.volume for mount in after.spec.mounts)
     return (f"volumes stay on {before.home} ({volumes}): on another node they begin empty",)
-
-
-def _image_warning(state: State, container: Container, local: _LocalImages) -> tuple[str, ...]:
-    """An image that no node of the cluster has locally is said at once, not found out later."""
-    spec: ContainerSpec = container.spec
-    alias = spec.image.alias
-    if not alias or spec.image.remote or state.get(Image, f"{container.cluster}/{alias}"):
-        return ()
-    known = local[container.cluster]
-    if {alias, alias.removesuffix(":latest")} & set(known):
-        return ()
-    if not known and not state.fleet.columns(container.cluster).views:
-        return ()
-    have = ", ".join(known[:8]) or "none"
-    return (f"no node has an image {alias!r} in its local store; there are: {have}",)
-
-
-def _named(
-    asked: tuple[Thing, ...], edits: list[tuple[Thing | None, Thing | None]]
-) -> set[tuple[str, str]]:
-    things = [*asked, *(after for _, after in edits)]
-    return {(thing.KIND, thing.key) for thing in things if thing is not None}
 
 
 def _where(thing: Thing) -> tuple[str, str]:

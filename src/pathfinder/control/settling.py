@@ -18,7 +18,12 @@ from pathfinder.control.rendering import (
 )
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
-from pathfinder.control.workloads import begin_anew, create, delete_container, rebootstrap
+from pathfinder.control.workloads import (
+    begin_anew,
+    create_replicas,
+    delete_container,
+    rebootstrap,
+)
 from pathfinder.model.phases import Phase
 from pathfinder.reconcile.deployments import Change, Replica, Steps, Wanted, deployment_steps
 
@@ -105,7 +110,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
     deployment = tx.state.get(Deployment, key)
     if deployment is None:
         return False
-    if _is_as_wanted(tx.state, deployment):
+    if is_as_wanted(tx.state, deployment):
         tx.deployments.discard(key)
         return False
     replicas = tx.state.replicas(key)
@@ -132,7 +137,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
     return bool(steps.create or steps.replace or steps.delete)
 
 
-def _is_as_wanted(state: State, deployment: Deployment) -> bool:
+def is_as_wanted(state: State, deployment: Deployment) -> bool:
     """Whether there is nothing to do but to wait: the usual case, found out without any step.
 
     As `deployment_steps` would say: exactly the wanted replicas, all made by its definition.
@@ -174,8 +179,7 @@ def _let_go(tx: Transaction, deployment: Deployment, replicas: list[Container]) 
 def _take(
     tx: Transaction, deployment: Deployment, steps: Steps, by_name: Mapping[str, Container]
 ) -> None:
-    for ordinal in steps.create:
-        _create_replica(tx, deployment, ordinal)
+    create_replicas(tx, deployment, steps.create)
     for name in steps.replace:
         container = by_name[name]
         begin_anew(
@@ -256,20 +260,6 @@ def _few(names: Sequence[str]) -> str:
 
 def _create_missing(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> None:
     present = {container.ordinal for container in replicas}
-    for ordinal in range(1, deployment.replicas + 1):
-        if ordinal not in present:
-            _create_replica(tx, deployment, ordinal)
+    wanted = range(1, deployment.replicas + 1)
+    create_replicas(tx, deployment, [ordinal for ordinal in wanted if ordinal not in present])
     tx.deployments.discard(deployment.key)
-
-
-def _create_replica(tx: Transaction, deployment: Deployment, ordinal: int) -> None:
-    made = create(
-        tx,
-        deployment.cluster,
-        deployment.name,
-        rendered(tx.state, deployment, ordinal).spec,
-        labels=deployment.labels,
-        ordinal=ordinal,
-    )
-    if deployment.refers:
-        tx.put(replace(made, round=0))

@@ -20,8 +20,7 @@ from pathfinder.control.objects import (
     Thing,
 )
 from pathfinder.model.definitions import REPLICAS_MAX
-from pathfinder.model.resources import Resources
-from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules
+from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules, Taken
 from pathfinder.scheduler.sharing import Index, copied
 
 T = TypeVar("T", bound=Thing)
@@ -62,6 +61,7 @@ class State:
         self.held: set[str] = set()  # deployments that wait for addresses
         self.referrers: Index[set[str]] = Index(set)  # deployment -> those that refer to it
         self.renderings: dict[str, Any] = {}  # of `control.rendering`, which can do without
+        self.local_images: Index[dict[str, int]] = Index(dict)  # cluster -> image -> on how many
         self.polling_nodes: dict[str, str] = {}  # digest of the credential -> key
 
     def copy(self) -> "State":
@@ -148,27 +148,30 @@ class State:
         else:
             table[key] = after
 
-    def load(self, containers: Iterable[Container]) -> None:
-        """Put containers that are not there yet, as `set` would; many at once in half the time."""
+    def set_all(self, containers: Iterable[Container]) -> None:
+        """Put containers as `set` would; several that are new, or new to their nodes, are quick."""
         table = self.things[Container.KIND]
-        by_node: dict[str, list[tuple[Resources, str, bool]]] = {}
+        there: list[Taken] = []
         for container in containers:
-            key, spec, group = container.key, container.spec, container.group
-            if container.leaving or container.nominated or spec.ports or spec.resources.extra:
+            key, spec = container.key, container.spec
+            before = table.get(key)
+            if not _is_plain(container) or (before is not None and not _is_waiting(before)):
                 self.set(Container.KIND, key, container)
                 continue
-            assert key not in table, key
             table[key] = container
-            if group:
-                self.containers_of_deployment.to_change(group).add(key)
+            group = container.group
+            if before is None:
+                if group:
+                    self.containers_of_deployment.to_change(group).add(key)
+            else:
+                self.pending.discard(key)
+                self.pending_near.discard(key)
             if container.node:
                 node_key = container.node_key
                 self.containers_of_node.to_change(node_key).add(key)
-                is_stateful = spec.type == "STATEFUL"
-                by_node.setdefault(node_key, []).append((spec.resources, group, is_stateful))
+                there.append((node_key, spec.resources, group, spec.type == "STATEFUL"))
             self._index_waiting(key, container)
-        for node_key, there in by_node.items():
-            self.fleet.reserve_many(node_key, there)
+        self.fleet.reserve_many(there)
 
     def _index_waiting(self, key: str, container: Container) -> None:
         if container.may_be_placed:
@@ -180,10 +183,22 @@ class State:
         self.nodes_with_orphans.discard(key)
         if isinstance(after, Node) and after.orphans:
             self.nodes_with_orphans.add(key)
+        for node, count in ((before, -1), (after, 1)):
+            if isinstance(node, Node):
+                self._count_images(node, count)
         if isinstance(before, Node) and before.protocol == "poll":
             self.polling_nodes.pop(before.secret_digest, None)
         if isinstance(after, Node) and after.protocol == "poll":
             self.polling_nodes[after.secret_digest] = key
+
+    def _count_images(self, node: Node, count: int) -> None:
+        for image in node.facts.images:
+            images = self.local_images.to_change(node.cluster)
+            images[image] = images.get(image, 0) + count
+            if not images[image]:
+                del images[image]
+            if not images:
+                self.local_images.drop(node.cluster)
 
     def _index_deployment(self, key: str, before: Thing | None, after: Thing | None) -> None:
         """Who refers to whom, also to a deployment that is not there yet; and who waits."""
@@ -273,6 +288,17 @@ def rules_of(cluster: Cluster) -> Rules:
             quota.containers,
         ),
     )
+
+
+def _is_plain(container: Container) -> bool:
+    """Whether it counts on no node but its own, and takes nothing there that has a name."""
+    spec = container.spec
+    return not (container.leaving or container.nominated or spec.ports or spec.resources.extra)
+
+
+def _is_waiting(before: Thing) -> bool:
+    """Whether it counts on no node yet."""
+    return isinstance(before, Container) and not (before.node or before.leaving or before.nominated)
 
 
 def _discard(index: Index[set[str]], of: str, key: str) -> None:

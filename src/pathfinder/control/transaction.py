@@ -1,5 +1,6 @@
 """One command's edits: seen at once by the rest of the command, coalesced into one Change."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -50,6 +51,22 @@ class Transaction:
             thing, revision=self.revision, created_ms=thing.created_ms or self.now_ms
         )
         self._set(thing.KIND, thing.key, made)
+        return made
+
+    def put_all(self, containers: Iterable[Container]) -> list[Container]:
+        """The same for several containers, each of which comes once."""
+        table, made = self.state.things[Container.KIND], []
+        for container in containers:
+            after = msgspec.structs.replace(
+                container,
+                revision=self.revision,
+                created_ms=container.created_ms or self.now_ms,
+            )
+            edit = (Container.KIND, after.key)
+            before = self._edits[edit][0] if edit in self._edits else table.get(edit[1])
+            self._edits[edit] = (before, after)
+            made.append(after)
+        self.state.set_all(made)
         return made
 
     def put_back(self, thing: Thing) -> None:
@@ -103,6 +120,18 @@ class Transaction:
             if (event.action, event.kind, event.cluster, event.name) == where:
                 return event.why
         return ""
+
+    def happened_to(self, action: str, containers: Iterable[Container]) -> None:
+        """Say that the same happened to several; where they are, and why, is their own."""
+        for container in containers:
+            self.event(
+                action,
+                kind=Container.KIND,
+                cluster=container.cluster,
+                name=container.name,
+                node=container.node,
+                why=container.why,
+            )
 
     def is_empty(self) -> bool:
         """Whether nothing has been edited and nothing happened."""

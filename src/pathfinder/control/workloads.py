@@ -1,6 +1,6 @@
 """Deployments and containers: what people ask of them, and what follows from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as spec_with
 
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pathfinder.control.leaving import copy_of, release, stay_or_arrive
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
 from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Remote
-from pathfinder.control.rendering import rendered, script_of
+from pathfinder.control.rendering import Rendered, rendered, renderer, script_of
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.errors import Conflict, DefinitionWrong, NameTaken
@@ -211,33 +211,60 @@ def reschedule(tx: Transaction, container: Container, why: str) -> Container:
 
 
 def create(
-    tx: Transaction,
-    cluster: str,
-    name: str,
-    spec: ContainerSpec,
-    *,
-    labels: dict[str, str],
-    ordinal: int = 0,
+    tx: Transaction, cluster: str, name: str, spec: ContainerSpec, *, labels: dict[str, str]
 ) -> Container:
-    """With an ordinal: the replica of that number, and `name` is the deployment's."""
-    made = tx.put(
-        Container(
-            cluster=cluster,
-            name=replica_name(name, ordinal) if ordinal else name,
-            spec=spec,
-            digest=spec.digest(),
-            bootstrap_digest=spec.bootstrap_digest(),
-            round=generation(tx),
-            labels=labels,
-            deployment=name if ordinal else "",
+    """A single container."""
+    what = Rendered(spec, spec.digest(), spec.bootstrap_digest())
+    [made] = tx.put_all([_new(tx, cluster, name, what, labels)])
+    return _created(tx, [made])[0]
+
+
+def create_replicas(tx: Transaction, deployment: Deployment, ordinals: Sequence[int]) -> None:
+    """The replicas of these numbers."""
+    if not ordinals:
+        return  # without a look at what they would be, which may have to wait
+    each, name = renderer(tx.state, deployment), deployment.name
+    made = [
+        replace(
+            _new(
+                tx,
+                deployment.cluster,
+                replica_name(name, ordinal),
+                each(ordinal),
+                deployment.labels,
+            ),
+            deployment=name,
             ordinal=ordinal,
-            generation=generation(tx),
-            changed_ms=tx.now_ms,
+            round=0 if deployment.refers else generation(tx),
         )
+        for ordinal in ordinals
+    ]
+    _created(tx, tx.put_all(made))
+
+
+def _new(
+    tx: Transaction, cluster: str, name: str, what: Rendered, labels: dict[str, str]
+) -> Container:
+    number = generation(tx)
+    return Container(
+        cluster=cluster,
+        name=name,
+        spec=what.spec,
+        digest=what.digest,
+        bootstrap_digest=what.bootstrap_digest,
+        round=number,
+        labels=labels,
+        generation=number,
+        changed_ms=tx.now_ms,
     )
-    tx.happened("created", made)
-    tx.placing.add(made.key)
-    return _claim_orphan(tx, made)
+
+
+def _created(tx: Transaction, made: list[Container]) -> list[Container]:
+    tx.happened_to("created", made)
+    tx.placing.update(each.key for each in made)
+    if not tx.state.nodes_with_orphans:
+        return made
+    return [_claim_orphan(tx, each) for each in made]
 
 
 def _claim_orphan(tx: Transaction, made: Container) -> Container:

@@ -18,6 +18,7 @@ from pathfinder.scheduler.sharing import Index, copied
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
+Taken = tuple[str, Resources, str, bool]  # node, what one takes there, its group, is it STATEFUL
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
 CPU: Final = 0
@@ -213,15 +214,16 @@ class Columns:
                 self._call_in(name, row, need)
             self._drop_if_empty(name, row)
 
-    def add_many(self, name: str, each: Sequence[tuple[Resources, str, bool]]) -> None:
-        """Reserve for containers without claims, by what they need, their group, and STATEFUL."""
-        row = self.row(name)
-        needs = (numbers(need) for need, _, _ in each)
-        totals = [sum(amounts) for amounts in zip(*needs, strict=True)]
-        self._amounts[:COUNT, row] += totals
-        self._amounts[COUNT, row] += len(each)
-        self._amounts[STATEFUL, row] += sum(is_stateful for _, _, is_stateful in each)
-        for _, group, _ in each:
+    def add_many(self, each: Sequence[Taken]) -> None:
+        """Reserve for containers without claims; nodes by their names."""
+        for name in {name for name, _, _, _ in each}:
+            self.row(name)
+        rows = [self.rows[name] for name, _, _, _ in each]  # once all have one
+        known = {id(need): numbers(need) for _, need, _, _ in each}
+        taken = [(*known[id(need)], 1, is_stateful) for _, need, _, is_stateful in each]
+        for resource, column in enumerate(np.array(taken, np.int64).T):
+            np.add.at(self._amounts[resource], rows, column)
+        for name, _, group, _ in each:
             if group:
                 _add_to(self._groups, name, group, 1)
 
@@ -431,10 +433,14 @@ class Fleet:
         cluster, _, name = key.partition("/")
         self._columns(cluster).add(name, need, group, 1, stateful=stateful, ports=ports)
 
-    def reserve_many(self, key: str, each: Sequence[tuple[Resources, str, bool]]) -> None:
-        """Count several containers on a node: what each needs, its group, whether STATEFUL."""
-        cluster, _, name = key.partition("/")
-        self._columns(cluster).add_many(name, each)
+    def reserve_many(self, each: Sequence[Taken]) -> None:
+        """Count several containers that take nothing that has a name of its own."""
+        by_cluster: dict[str, list[Taken]] = {}
+        for key, need, group, is_stateful in each:
+            cluster, _, name = key.partition("/")
+            by_cluster.setdefault(cluster, []).append((name, need, group, is_stateful))
+        for cluster, there in by_cluster.items():
+            self._columns(cluster).add_many(there)
 
     def release(
         self,
