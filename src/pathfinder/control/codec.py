@@ -128,7 +128,7 @@ def load_snapshot(chunks: Iterable[bytes]) -> State:
         containers = [thing for thing in things if isinstance(thing, Container)]
         for container in containers:
             sharing.share(container)
-        state.set_all(containers)
+        state.set_all({container.key: container for container in containers})
         for thing in things if not containers else ():
             state.set(chunk.kind, thing.key, thing)
         state.events.extend(chunk.events)

@@ -5,7 +5,7 @@ columns, which are one of them) cannot drift from the things.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -148,36 +148,39 @@ class State:
         else:
             table[key] = after
 
-    def set_all(self, containers: Iterable[Container]) -> None:
-        """Put containers as `set` would; several that are new, or new to their nodes, are quick."""
+    def set_all(self, containers: Mapping[str, Container]) -> None:
+        """Put containers as `set` would; those that are new, or new to their nodes, are quick."""
         table = self.things[Container.KIND]
         there: list[Taken] = []
-        for container in containers:
-            key, spec = container.key, container.spec
+        group, members = "", set[str]()
+        for key, container in containers.items():
             before = table.get(key)
             if not _is_plain(container) or (before is not None and not _is_waiting(before)):
                 self.set(Container.KIND, key, container)
                 continue
             table[key] = container
-            group = container.group
+            if group != container.group:
+                group = container.group
+                members = self.containers_of_deployment.to_change(group) if group else set()
             if before is None:
                 if group:
-                    self.containers_of_deployment.to_change(group).add(key)
+                    members.add(key)
             else:
                 self.pending.discard(key)
                 self.pending_near.discard(key)
             if container.node:
                 node_key = container.node_key
                 self.containers_of_node.to_change(node_key).add(key)
+                spec = container.spec
                 there.append((node_key, spec.resources, group, spec.type == "STATEFUL"))
-            self._index_waiting(key, container)
+            elif container.may_be_placed:
+                self._index_waiting(key, container)
         self.fleet.reserve_many(there)
 
     def _index_waiting(self, key: str, container: Container) -> None:
-        if container.may_be_placed:
-            self.pending.add(key)
-            if container.spec.affinity:
-                self.pending_near.add(key)
+        self.pending.add(key)
+        if container.spec.affinity:
+            self.pending_near.add(key)
 
     def _index_node(self, key: str, before: Thing | None, after: Thing | None) -> None:
         self.nodes_with_orphans.discard(key)
@@ -238,7 +241,8 @@ class State:
             )
         if container.nominated:
             self._count_nominated(container, self.fleet.reserve)
-        self._index_waiting(key, container)
+        if container.may_be_placed:
+            self._index_waiting(key, container)
 
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:

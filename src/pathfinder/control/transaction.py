@@ -55,19 +55,20 @@ class Transaction:
 
     def put_all(self, containers: Iterable[Container]) -> list[Container]:
         """The same for several containers, each of which comes once."""
-        table, made = self.state.things[Container.KIND], []
+        table, made = self.state.things[Container.KIND], dict[str, Container]()
         for container in containers:
             after = msgspec.structs.replace(
                 container,
                 revision=self.revision,
                 created_ms=container.created_ms or self.now_ms,
             )
-            edit = (Container.KIND, after.key)
-            before = self._edits[edit][0] if edit in self._edits else table.get(edit[1])
+            key = after.key
+            edit = (Container.KIND, key)
+            before = self._edits[edit][0] if edit in self._edits else table.get(key)
             self._edits[edit] = (before, after)
-            made.append(after)
+            made[key] = after
         self.state.set_all(made)
-        return made
+        return list(made.values())
 
     def put_back(self, thing: Thing) -> None:
         """A thing as it was when something was tried with it: no change, if it was none before."""

@@ -54,8 +54,8 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Steps:
     """What is safe to do now; ask again after the world has moved.
 
-    create: ordinals. replace, rebootstrap, delete: names. why: the reason of each step, by replica
-    name. updated: how many of the wanted replicas need no change.
+    create: ordinals. replace, rebootstrap, delete: names. why: the reason of each of these, by
+    replica name. updated: how many of the wanted replicas need no change.
     blocked: why no further replica may be replaced and what would let it, "" when nothing blocks.
     waiting: what has to happen by itself before there can be a next step, "" when nothing has.
     done: there are exactly the wanted replicas, all up to date and ready.
@@ -113,7 +113,7 @@ def deployment_steps(deployment: Wanted, replicas: Sequence[Replica]) -> Steps:
         replace=tuple(r.name for r in change if r.change == "replace"),
         rebootstrap=tuple(r.name for r in change if r.change == "rebootstrap"),
         delete=tuple(replica.name for replica in delete),
-        why=_reasons(deployment, create, change, delete),
+        why=_reasons(deployment, change, delete),
         blocked=blocked,
         waiting=waiting,
         progress=_progress(deployment, kept),
@@ -170,8 +170,9 @@ def _waiting(
 ) -> str:
     """Which of the wanted replicas are not ready once the steps are made."""
     unready = {r.name for r in kept if not r.is_available or r.name in touched}
-    unready |= {replica_name(deployment.name, ordinal) for ordinal in create}
-    return f"waiting for {_named(unready)} to be ready" if unready else ""
+    unready |= {replica_name(deployment.name, ordinal) for ordinal in create[:NAMES_SHOWN_MAX]}
+    hidden = len(create[NAMES_SHOWN_MAX:])
+    return f"waiting for {_named(unready, hidden)} to be ready" if unready else ""
 
 
 def _still_leaving(replicas: Sequence[Replica]) -> str:
@@ -179,22 +180,23 @@ def _still_leaving(replicas: Sequence[Replica]) -> str:
     return f"waiting for {_named(leaving)} to be gone" if leaving else ""
 
 
-def _named(names: set[str]) -> str:
+def _named(names: set[str], hidden: int = 0) -> str:
+    """The first of them; there are `hidden` more that come later."""
     shown = sorted(names)[:NAMES_SHOWN_MAX]
-    if len(names) > len(shown):
-        return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+    more = len(names) + hidden - len(shown)
+    if more:
+        return f"{', '.join(shown)} and {more} more"
     return ", ".join(shown)
 
 
 def _reasons(
     deployment: Wanted,
-    create: Sequence[int],
     change: Sequence[Replica],
     delete: Sequence[Replica],
 ) -> dict[str, str]:
     count = deployment.replica_count
     wanted = f"{deployment.name} has {count} {'replica' if count == 1 else 'replicas'}"
-    reasons = {replica_name(deployment.name, n): f"missing: {wanted}" for n in create}
+    reasons = {}
     for replica in change:
         state = "" if replica.is_available else "; it was not ready"
         reasons[replica.name] = replica.why + state

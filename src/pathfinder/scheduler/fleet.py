@@ -218,7 +218,7 @@ class Columns:
         """Reserve for containers without claims; nodes by their names."""
         for name in {name for name, _, _, _ in each}:
             self.row(name)
-        rows = [self.rows[name] for name, _, _, _ in each]  # once all have one
+        rows = np.array([self.rows[name] for name, _, _, _ in each], np.intp)  # once all have one
         known = {id(need): numbers(need) for _, need, _, _ in each}
         taken = [(*known[id(need)], 1, is_stateful) for _, need, _, is_stateful in each]
         for resource, column in enumerate(np.array(taken, np.int64).T):
