@@ -46,6 +46,7 @@ SIZES: Final = (100, 1_000, 10_000)
 PER_NODE: Final = 99  # so that there is room for those that are measured
 FULL: Final = 100
 REPLICAS: Final = 99
+BEGAN_MS: Final = 1_790_000_000_000
 PUTS: Final = 400
 QUESTIONS: Final = 3
 DURABLE_DEPLOYMENTS: Final = 20
@@ -172,10 +173,10 @@ def _add_deployment(state: State, number: int, nodes: int) -> None:
             ready=True,
             addresses=(address,),
             address=address,
-            created_ms=1,
-            changed_ms=1,
-            started_ms=1,
-            why=address,
+            created_ms=BEGAN_MS + number,
+            changed_ms=BEGAN_MS + number * 60 + ordinal,
+            started_ms=BEGAN_MS + number * 60 + ordinal,
+            why=f"fewest replicas of {deployment.name} (0), 93 % of CPU free; all nodes fit",
         )
         state.set("container", made.key, made)
 

@@ -151,31 +151,39 @@ class State:
     def set_all(self, containers: Mapping[str, Container]) -> None:
         """Put containers as `set` would; those that are new, or new to their nodes, are quick."""
         table = self.things[Container.KIND]
-        there: list[Taken] = []
-        group, members = "", set[str]()
+        there: dict[str, list[Taken]] = {}  # by cluster
+        cluster = deployment = group = ""
+        members = set[str]()
         for key, container in containers.items():
             before = table.get(key)
             if not _is_plain(container) or (before is not None and not _is_waiting(before)):
                 self.set(Container.KIND, key, container)
                 continue
             table[key] = container
-            if group != container.group:
-                group = container.group
+            if container.deployment != deployment or container.cluster != cluster:
+                # Replicas come in a row: what they have in common is looked up once.
+                cluster, deployment, group = (
+                    container.cluster,
+                    container.deployment,
+                    container.group,
+                )
                 members = self.containers_of_deployment.to_change(group) if group else set()
             if before is None:
-                if group:
-                    members.add(key)
+                members.add(key)
             else:
                 self.pending.discard(key)
                 self.pending_near.discard(key)
-            if container.node:
-                node_key = container.node_key
-                self.containers_of_node.to_change(node_key).add(key)
+            if node := container.node:
+                self.containers_of_node.to_change(f"{cluster}/{node}").add(key)
                 spec = container.spec
-                there.append((node_key, spec.resources, group, spec.type == "STATEFUL"))
+                taken = (node, spec.resources, group, spec.type == "STATEFUL")
+                if cluster not in there:
+                    there[cluster] = []
+                there[cluster].append(taken)
             elif container.may_be_placed:
                 self._index_waiting(key, container)
-        self.fleet.reserve_many(there)
+        for cluster, each in there.items():
+            self.fleet.reserve_many(cluster, each)
 
     def _index_waiting(self, key: str, container: Container) -> None:
         self.pending.add(key)

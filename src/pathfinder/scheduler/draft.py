@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from pathfinder.scheduler.domains import Numbers, Rows
 from pathfinder.scheduler.explain import Explanation, explain
 from pathfinder.scheduler.fit import (
     IS_STATEFUL,
@@ -25,8 +26,6 @@ from pathfinder.scheduler.fleet import (
     PROCESSES,
     STATEFUL,
     Columns,
-    Numbers,
-    Rows,
 )
 from pathfinder.scheduler.packing import MILLION, unlikeness, unlikenesses
 

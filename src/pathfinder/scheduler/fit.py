@@ -8,6 +8,7 @@ import numpy as np
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.domains import Mask, Numbers
 from pathfinder.scheduler.fleet import (
     CONTAINERS_MAX,
     CORDONED,
@@ -24,8 +25,6 @@ from pathfinder.scheduler.fleet import (
     UNAVAILABLE,
     Columns,
     Fleet,
-    Mask,
-    Numbers,
     Rules,
     claims,
     numbers,

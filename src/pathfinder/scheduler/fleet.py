@@ -9,15 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.domains import Domains, Mask, Numbers, domains_from
 from pathfinder.scheduler.sharing import Index, copied
 
-Numbers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 Taken = tuple[str, Resources, str, bool]  # node, what one takes there, its group, is it STATEFUL
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
@@ -100,33 +97,6 @@ def resources(amounts: tuple[int, ...]) -> Resources:
     return Resources(
         cpu_millis=cpu_millis, memory_mib=memory_mib, disk_mib=disk_mib, processes=processes
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Domains:
-    """Nodes by one label. ids: of each row, -1 without a value. rows: those with one; of_rows."""
-
-    names: tuple[str, ...]
-    ids: Numbers
-    rows: Rows
-    of_rows: Numbers
-    _rows_of: dict[int, Rows] = field(default_factory=dict, repr=False)
-
-    def rows_of(self, domain: int) -> Rows:
-        """The rows of one domain; looked for once."""
-        rows = self._rows_of.get(domain)
-        if rows is None:
-            rows = self._rows_of[domain] = np.flatnonzero(self.ids == domain)
-        return rows
-
-
-def domains_from(values: Sequence[str | None]) -> Domains:
-    """The domains of rows by their values, in the order of the values."""
-    names = tuple(sorted({value for value in values if value is not None}))
-    numbers_of = {name: number for number, name in enumerate(names)}
-    ids = np.array([numbers_of[v] if v is not None else -1 for v in values], np.int64)
-    rows = np.flatnonzero(ids >= 0)
-    return Domains(names, ids, rows, ids[rows])
 
 
 class Columns:
@@ -218,14 +188,27 @@ class Columns:
         """Reserve for containers without claims; nodes by their names."""
         for name in {name for name, _, _, _ in each}:
             self.row(name)
-        rows = np.array([self.rows[name] for name, _, _, _ in each], np.intp)  # once all have one
-        known = {id(need): numbers(need) for _, need, _, _ in each}
-        taken = [(*known[id(need)], 1, is_stateful) for _, need, _, is_stateful in each]
-        for resource, column in enumerate(np.array(taken, np.int64).T):
-            np.add.at(self._amounts[resource], rows, column)
+        rows = [self.rows[name] for name, _, _, _ in each]  # once all have one
+        kinds: dict[tuple[int, bool], int] = {}  # many need the same
+        needs: list[tuple[int, ...]] = []
+        numbers_of = []
+        last, was_stateful, number = NOTHING, False, -1
+        for _, need, _, is_stateful in each:
+            if number < 0 or need is not last or is_stateful is not was_stateful:
+                last, was_stateful = need, is_stateful
+                number = kinds.setdefault((id(need), is_stateful), len(needs))
+                if number == len(needs):
+                    needs.append((*numbers(need), 1, is_stateful))
+            numbers_of.append(number)
+        taken = np.array(needs, np.int64).T[:, numbers_of]
+        at = np.array(rows, np.intp)
+        for resource in range(AMOUNTS):
+            np.add.at(self._amounts[resource], at, taken[resource])
+        last_group, nodes = "", dict[str, int]()
         for name, _, group, _ in each:
-            if group:
-                _add_to(self._groups, name, group, 1)
+            if group != last_group:
+                last_group, nodes = group, self._groups.to_change(group) if group else {}
+            nodes[name] = nodes.get(name, 0) + 1
 
     def _call_in(self, name: str, row: int, need: Resources) -> None:
         """What goes no longer leaves anything unused: how much that was is known when measured."""
@@ -297,7 +280,7 @@ class Columns:
             )
         return self._masks[requirement]
 
-    def domains(self, label: str) -> "Domains":
+    def domains(self, label: str) -> Domains:
         """The nodes by their value of a label; `node`: each is its own. Remembered."""
         if label not in self._domains:
             if len(self._domains) == DOMAINS_MAX:
@@ -433,14 +416,9 @@ class Fleet:
         cluster, _, name = key.partition("/")
         self._columns(cluster).add(name, need, group, 1, stateful=stateful, ports=ports)
 
-    def reserve_many(self, each: Sequence[Taken]) -> None:
+    def reserve_many(self, cluster: str, each: Sequence[Taken]) -> None:
         """Count several containers that take nothing that has a name of its own."""
-        by_cluster: dict[str, list[Taken]] = {}
-        for key, need, group, is_stateful in each:
-            cluster, _, name = key.partition("/")
-            by_cluster.setdefault(cluster, []).append((name, need, group, is_stateful))
-        for cluster, there in by_cluster.items():
-            self._columns(cluster).add_many(there)
+        self._columns(cluster).add_many(each)
 
     def release(
         self,

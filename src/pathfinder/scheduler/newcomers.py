@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count, pairwise
 
 from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.domains import Domains, Mask, Numbers
 from pathfinder.scheduler.fit import Feasibility, candidates, refusals
-from pathfinder.scheduler.fleet import Domains, Mask, Numbers
 from pathfinder.scheduler.ties import Tie, counted, eligible, fewest
 
 

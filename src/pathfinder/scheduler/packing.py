@@ -12,8 +12,13 @@ from typing import Final
 
 import numpy as np
 
+from pathfinder.scheduler.domains import Numbers
 from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import CPU, MEMORY, Fleet, Numbers
+from pathfinder.scheduler.fleet import (
+    CPU,
+    MEMORY,
+    Fleet,
+)
 
 MILLION: Final = 1_000_000
 LITTLE: Final = 20_000  # of what is left in millionths: less than that is not worth being alike

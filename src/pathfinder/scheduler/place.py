@@ -19,6 +19,7 @@ import numpy as np
 
 from pathfinder.model.resources import Resources
 from pathfinder.model.selectors import Requirement
+from pathfinder.scheduler.domains import Numbers, Rows
 from pathfinder.scheduler.draft import (
     MEMBERS_SHIFT,
     NOWHERE,
@@ -29,7 +30,9 @@ from pathfinder.scheduler.draft import (
     shares_left,
 )
 from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import Fleet, Numbers, Rows
+from pathfinder.scheduler.fleet import (
+    Fleet,
+)
 from pathfinder.scheduler.packing import MILLION
 from pathfinder.scheduler.shapes import Shape
 from pathfinder.scheduler.tied import TiedChooser

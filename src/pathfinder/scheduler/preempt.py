@@ -12,8 +12,15 @@ from typing import Final
 import numpy as np
 
 from pathfinder.model.resources import Resources
+from pathfinder.scheduler.domains import Mask
 from pathfinder.scheduler.fit import RESOURCE_OF_CODE, Feasibility, lefts, needs
-from pathfinder.scheduler.fleet import EXTRA_CODE, KNOWN, PORT_CODE, Mask, claims, numbers
+from pathfinder.scheduler.fleet import (
+    EXTRA_CODE,
+    KNOWN,
+    PORT_CODE,
+    claims,
+    numbers,
+)
 from pathfinder.scheduler.remedies import deficits
 
 NODES_TRIED_MAX: Final = 100  # those that lack least

@@ -19,8 +19,9 @@ from typing import Final
 
 import numpy as np
 
+from pathfinder.scheduler.domains import Mask, Numbers
 from pathfinder.scheduler.fit import CONSTRAINT_CODE, Request, feasible, takers
-from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Columns, Fleet, Mask, Numbers
+from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Columns, Fleet
 
 UNIT: Final = 1_000_000  # of good: a node that is full of one resource counts so much
 VIOLATION: Final = 1_000 * UNIT

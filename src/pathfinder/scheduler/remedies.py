@@ -8,6 +8,7 @@ import numpy as np
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.scheduler.amounts import amount_text, amount_words, joined, resources_words
+from pathfinder.scheduler.domains import Mask, Numbers
 from pathfinder.scheduler.fit import (
     CONSTRAINT_CODE,
     IS_STATEFUL,
@@ -28,8 +29,6 @@ from pathfinder.scheduler.fleet import (
     PORT_CODE,
     STATEFUL,
     STATEFUL_MAX,
-    Mask,
-    Numbers,
     numbers,
     resources,
 )

@@ -10,9 +10,13 @@ from typing import Final
 
 import numpy as np
 
+from pathfinder.scheduler.domains import Mask, Numbers, Rows
 from pathfinder.scheduler.draft import MEMBERS_SHIFT, NOWHERE, Draft, preference
 from pathfinder.scheduler.fit import Request, candidates, needs, refusals, room, shortages
-from pathfinder.scheduler.fleet import CPU, MEMORY, Mask, Numbers, Rows
+from pathfinder.scheduler.fleet import (
+    CPU,
+    MEMORY,
+)
 
 # Beyond such a part of all rows, working all of them out is sooner done than picking some.
 PART: Final = 2

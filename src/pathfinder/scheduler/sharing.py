@@ -39,6 +39,11 @@ class Index(Mapping[str, T]):
             self._own.add(key)
         return found
 
+    def pack(self) -> None:
+        """Let collections that have grown bit by bit take no more room than they need."""
+        for key, collection in self._collections.items():
+            self._collections[key] = collection.copy()
+
     def drop(self, key: str) -> None:
         """Forget a key, which must be there."""
         del self._collections[key]

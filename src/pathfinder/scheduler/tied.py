@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
+from pathfinder.scheduler.domains import Domains, Mask, Numbers, Rows
 from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced
 from pathfinder.scheduler.fit import Request
-from pathfinder.scheduler.fleet import Domains, Mask, Numbers, Rows
 from pathfinder.scheduler.shapes import Shape
 from pathfinder.scheduler.ties import (
     Tie,

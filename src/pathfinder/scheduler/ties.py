@@ -13,7 +13,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pathfinder.scheduler.fleet import Columns, Domains, Mask, Numbers
+from pathfinder.scheduler.domains import Domains, Mask, Numbers
+from pathfinder.scheduler.fleet import (
+    Columns,
+)
 
 UNLABELLED: Final = 100  # a node without the label counts as if it had so many members
 Members = Callable[[str], Numbers]  # group -> how many of it each node has

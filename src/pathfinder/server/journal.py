@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +46,17 @@ class Recovered:
     state: State
     end: _End
     records_replayed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Covered:
+    """What a snapshot covers: up to which record, and how many since the one before it."""
+
+    epoch: int
+    end: _End
+    records: int
+    bytes: int
+    keep_after_ms: int
 
 
 def _time_text(time_ms: int) -> str:
@@ -93,15 +104,15 @@ class Journal:
         return self._may_snapshot(now_ms)
 
     def save_snapshot(self, state: State, *, wall_ms: int, now_ms: int) -> None:
-        """Begin to save the state, whose newest change must be durable; appends queue behind it.
+        """Begin to save the state, whose newest change must be durable.
 
-        The state is encoded here and now, so that it is of one moment: about 3 ms for each
-        thousand containers.
+        It is saved as it is now, and encoded in a thread of its own; appends queue behind the
+        writing alone.
         """
         assert self._end.seq, "an empty journal needs no snapshot"
         self._not_before_ms = now_ms + SNAPSHOT_PAUSE_MS
-        chunks = list(encode_snapshot(state))
-        self._snapshot = asyncio.create_task(self._save(self._end, chunks, wall_ms))
+        encoding = asyncio.to_thread(list, encode_snapshot(state))
+        self._snapshot = asyncio.create_task(self._save_encoded(self._covered(wall_ms), encoding))
 
     def state_at(self, time_ms: int) -> State:
         """The state as it was at a time by the wall clock; StoreFailure, NotFound. From any thread.
@@ -131,7 +142,7 @@ class Journal:
         if self._snapshot is not None:
             await self._snapshot
         if is_leading and self._records:
-            await self._save(self._end, list(encode_snapshot(state)), wall_ms)
+            await self._save(self._covered(wall_ms), encode_snapshot(state))
         try:
             await self._call(self._store.close)
         except StoreFailure as error:
@@ -142,21 +153,33 @@ class Journal:
         is_busy = self._snapshot is not None and not self._snapshot.done()
         return bool(self._end.seq) and not is_busy and now_ms >= self._not_before_ms
 
-    async def _save(self, end: _End, chunks: list[bytes], wall_ms: int) -> None:
-        epoch, records, used = self._epoch, self._records, self._bytes
-        keep_after_ms = wall_ms - self._retention.history_ms
+    def _covered(self, wall_ms: int) -> _Covered:
+        """What a snapshot of the state as it is now covers."""
+        return _Covered(
+            epoch=self._epoch,
+            end=self._end,
+            records=self._records,
+            bytes=self._bytes,
+            keep_after_ms=wall_ms - self._retention.history_ms,
+        )
+
+    async def _save_encoded(self, covered: _Covered, encoding: Awaitable[list[bytes]]) -> None:
+        await self._save(covered, await encoding)
+
+    async def _save(self, covered: _Covered, chunks: Iterable[bytes]) -> None:
+        end = covered.end
 
         def save() -> int:
-            self._store.save_snapshot(epoch, end.seq, end.hash, chunks)
-            return self._store.compact(epoch, keep_after_ms=keep_after_ms)
+            self._store.save_snapshot(covered.epoch, end.seq, end.hash, chunks)
+            return self._store.compact(covered.epoch, keep_after_ms=covered.keep_after_ms)
 
         try:
             dropped = await self._call(save)
         except StoreFailure as error:
             self._log.warning("snapshot not saved", seq=end.seq, why=str(error))
             return
-        self._records -= min(records, self._records)
-        self._bytes -= min(used, self._bytes)
+        self._records -= min(covered.records, self._records)
+        self._bytes -= min(covered.bytes, self._bytes)
         self._log.info("snapshot saved", seq=end.seq, records_dropped=dropped)
 
     def _recover(self, at_least: int) -> Recovered:

@@ -65,6 +65,14 @@ def test_empty_state_has_a_snapshot_too() -> None:
     assert picture(loaded) == picture(State())
 
 
+def test_snapshot_is_of_the_moment_at_which_it_was_asked_for(room: ControlRoom) -> None:
+    before = picture(room.state)
+    chunks = codec.encode_snapshot(room.state)
+    room.put(deployment("later", 2))
+
+    assert picture(codec.load_snapshot(chunks)) == before
+
+
 def test_chunks_are_bounded(room: ControlRoom) -> None:
     state = room.state
     for number in range(2 * codec.CHUNK_THINGS + 1):
@@ -101,6 +109,44 @@ def test_containers_that_say_the_same_share_it_after_loading(room: ControlRoom) 
     assert first.extra is second.extra
 
 
+def test_snapshot_of_an_earlier_version_is_read(room: ControlRoom) -> None:
+    room.put(deployment("many", 3))
+    in_full = []
+    for chunk in codec.encode_snapshot(room.state):
+        content = msgspec.msgpack.decode(chunk)
+        if content["kind"] == "container":
+            told = [{**content["like"][number], **each} for number, each in content["things"]]
+            content = {"v": 1, "revision": content["revision"], "kind": "container"}
+            content["things"] = told
+        in_full.append(msgspec.msgpack.encode(content))
+
+    assert picture(codec.load_snapshot(in_full)) == picture(room.state)
+
+
+def test_containers_keep_what_a_newer_version_says_of_one_or_of_all(room: ControlRoom) -> None:
+    room.put(deployment("many", 3))
+    newer = []
+    for chunk in codec.encode_snapshot(room.state):
+        content = msgspec.msgpack.decode(chunk)
+        if content["kind"] == "container":
+            for like in content["like"]:
+                like["zone"] = "z1"
+            content["things"][-1][1]["tier"] = "gold"
+            content["fields"].append("tier")
+        newer.append(msgspec.msgpack.encode(content))
+    loaded = codec.load_snapshot(newer)
+    again = codec.load_snapshot(codec.encode_snapshot(loaded))
+
+    replicas = loaded.replicas(f"{CLUSTER}/many")
+    assert [each.extra for each in replicas] == [
+        {"zone": "z1"},
+        {"zone": "z1"},
+        {"zone": "z1", "tier": "gold"},
+    ]
+    assert [each.name for each in replicas] == ["many-01", "many-02", "many-03"]
+    assert picture(again) == picture(loaded)
+
+
 def test_field_that_this_version_learns_is_read_from_what_kept_it() -> None:
     state = State()
     codec.replay(state, record(extra={"zone": "z1"}, tier="gold"))
@@ -110,7 +156,7 @@ def test_field_that_this_version_learns_is_read_from_what_kept_it() -> None:
     assert node.extra == {"zone": "z1", "tier": "gold"}
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [0, 3])
 def test_another_form_is_refused_with_the_next_step(version: int) -> None:
     body = msgspec.msgpack.encode({"v": version, "changes": []})
     chunk = msgspec.msgpack.encode({"v": version, "revision": 1, "kind": "", "things": []})

@@ -44,7 +44,6 @@ def test_missing_ordinals_are_created() -> None:
 
     assert steps == Steps(
         create=(1, 3, 4),
-        why=dict.fromkeys(("web-01", "web-03", "web-04"), "missing: web has 4 replicas"),
         waiting="waiting for web-01, web-03, web-04 to be ready",
         progress="1 of 4 updated, 1 ready",
         updated=1,
