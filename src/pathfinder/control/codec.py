@@ -206,8 +206,8 @@ def _things(kind: str, things: msgspec.Raw) -> list[Thing]:
     """Things of a chunk: all at once, unless a newer version has written some of them."""
     if not kind:
         return []
-    if chunk.kind not in KINDS:
-        raise UnknownVersion(f"with a kind of thing, {chunk.kind!r}, of a newer version")
+    if kind not in KINDS:
+        raise UnknownVersion(f"with a kind of thing, {kind!r}, of a newer version")
     try:
         decoded: list[Thing] = DECODERS[kind].decode(things)
     except msgspec.ValidationError:
