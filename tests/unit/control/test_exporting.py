@@ -96,7 +96,7 @@ def test_what_is_not_one_or_not_whole_is_refused(room: ControlRoom) -> None:
 def test_what_a_newer_version_wrote_is_refused_and_says_what_to_do(room: ControlRoom) -> None:
     content = file_of(room)
     newer_form = content.replace(b"pathfinder-state 1\n", b"pathfinder-state 2\n", 1)
-    chunk = {"v": 2, "revision": 1, "kind": "", "things": [], "events": []}
+    chunk = {"v": 3, "revision": 1, "kind": "", "things": [], "events": []}
     newer_chunk = content + framed(msgspec.msgpack.encode(chunk))
     kind = {**chunk, "v": 1, "kind": "constellation"}
     newer_kind = content + framed(msgspec.msgpack.encode(kind))
