@@ -1,4 +1,7 @@
-"""Relocation with data between two LXD daemons that do not know each other. Promises 2 and 7."""
+"""Moves between two LXD daemons that do not know each other, asked for and by themselves.
+
+Promises 2, 6 and 7.
+"""
 
 import http.client
 import itertools
@@ -10,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from pathfinder.client import kinds
 from pathfinder.lab.layout import SERVER_PORT
 from pathfinder.lab.platform import CLUSTER, Server
 from tests.support.lab import Lab, running_lab, why_not
@@ -176,3 +180,145 @@ def test_node_whose_programs_die_on_the_way_loses_nothing(
     assert checksum(lab, name) == sum_before
     other = "n1" if after["node"] == "n2" else "n2"
     lab.wait_until(lambda: name not in instances(lab, other), f"{other} has nothing of it")
+
+
+# What moves by itself, between the same two nodes of four cores each.
+
+
+def asks(name: str, cores: float, priority: int = 0, **spec: Any) -> dict[str, Any]:
+    """A single container of so many cores."""
+    fields = {"image": "busybox", "resources": {"cpu": cores, "memory": "32MiB"}, **spec}
+    return {"kind": "Container", "name": name, "priority": priority, "spec": fields}
+
+
+def replicated(name: str, replicas: int, floor: int, cores: float, priority: int = 0) -> Any:
+    """STATELESS replicas of so many cores."""
+    document = asks(name, cores, priority, type="STATELESS")
+    return {**document, "kind": "Deployment", "replicas": replicas, "min_available": floor}
+
+
+def planned(lab: Lab, *documents: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What applying them would do, by name."""
+    with lab.client() as client:
+        plan = client.apply(documents, dry_run=True)
+    return {change["name"]: change for change in plan["changes"]}
+
+
+def places(lab: Lab, prefix: str) -> dict[str, str]:
+    """The node of each container of these, and of those alone that have nothing left elsewhere."""
+    return {
+        name: "" if each["leaving"] else each["node"]
+        for name, each in lab.containers().items()
+        if name.startswith(prefix)
+    }
+
+
+def ready(lab: Lab, prefix: str) -> int:
+    """How many of these are ready."""
+    return sum(each["ready"] for name, each in lab.containers().items() if name.startswith(prefix))
+
+
+@pytest.fixture
+def only(lab: Lab) -> Iterator[list[str]]:
+    """The names of what a test makes: gone at its end, so that the next one has all the room."""
+    made: list[str] = []
+    yield made
+    for name in made:
+        lab.pfi("delete", *name.split("/"))
+    lab.wait_until(lambda: not lab.containers(), "both nodes are empty again")
+
+
+def test_higher_priority_is_placed_and_what_makes_room_keeps_its_data(
+    lab: Lab, only: list[str]
+) -> None:
+    """As its plan has said: db is STATEFUL on n1, and n2 has room for it and for nothing larger."""
+    only += ["container/db", "container/anchor", "container/high"]
+    lab.pfi("cordon", "n2")
+    lab.apply(
+        {"kind": "Cluster", "name": CLUSTER, "preemption": "all"},
+        asks("db", 3, type="STATEFUL"),
+        asks("anchor", 1, 20, type="STATELESS", constraints=["node = n2"]),
+    )
+    lab.pfi("wait", "container/db")
+    lab.pfi("uncordon", "n2")
+    lab.inside("db", "dd", "if=/dev/urandom", f"of={FILE}", "bs=1M", f"count={MIB}")
+    sum_before = checksum(lab, "db")
+    high = asks("high", 4, 9, type="STATELESS")
+    plan = planned(lab, high)
+    lab.apply(high)
+    lab.pfi("wait", "container/high")
+
+    assert (plan["db"]["action"], plan["db"]["node"]) == ("relocate", "n2")
+    assert "makes room for high, of priority 9 (its own: 0)" in plan["db"]["why"]
+    assert plan["high"]["why"] == "waits for db (moves to n2 with its data) to leave n1"
+    assert (seen(lab, "db")["node"], seen(lab, "high")["node"]) == ("n2", "n1")
+    assert checksum(lab, "db") == sum_before
+
+
+def test_a_deployment_of_higher_priority_takes_what_the_lower_one_can_spare(
+    lab: Lab, only: list[str]
+) -> None:
+    only += ["deployment/low", "deployment/top"]
+    lab.apply(replicated("low", 2, 1, 3))
+    lab.pfi("wait", "deployment/low")
+    before = places(lab, "low")
+    top = replicated("top", 2, 0, 3, priority=5)
+    plan = planned(lab, top)
+    (goes,) = [name for name, change in plan.items() if change["action"] == "replace"]
+    (comes,) = [name for name in plan if f"makes room for {name}," in plan[goes]["why"]]
+    lab.apply(top)
+    least: list[int] = []
+
+    def is_ready() -> bool:
+        least.append(ready(lab, "low"))
+        return bool(seen(lab, comes)["ready"])
+
+    lab.wait_until(is_ready, "one of the higher priority is ready")
+    after = lab.containers()
+    (waits,) = {"top-01", "top-02"} - {comes}
+
+    assert min(least) == 1
+    assert after[comes]["node"] == before[goes]
+    assert [after[name]["node"] for name in (goes, waits)] == ["", ""]
+    assert "2 of 2 lack CPU" in after[waits]["why"]
+
+
+def test_balancing_does_what_its_preview_says_and_stops_when_it_is_told(
+    lab: Lab, only: list[str]
+) -> None:
+    only.append("deployment/web")
+    lab.pfi("cordon", "n2")
+    lab.apply(replicated("web", 4, 3, 1))
+    lab.pfi("wait", "deployment/web")
+    lab.pfi("uncordon", "n2")
+    previews, moved, least = [], [], []
+
+    def is_moving() -> bool:
+        least.append(ready(lab, "web"))
+        return any(node != "n1" for node in places(lab, "web").values())
+
+    def is_at_rest() -> bool:
+        least.append(ready(lab, "web"))
+        return least[-1] == 4 and "" not in places(lab, "web").values()
+
+    def is_balanced() -> bool:
+        with lab.client() as client:
+            return is_at_rest() and not client.get(kinds.CLUSTER, CLUSTER)["moves_left"]
+
+    for is_stopped in (True, False):
+        before = places(lab, "web")
+        plan = json.loads(lab.pfi("rebalance", "--plan", "-o", "json"))
+        previews.append({move["name"]: move["target"] for move in plan["moves"]})
+        with lab.client() as client:
+            client.rebalance(20)
+            if is_stopped:
+                lab.wait_until(is_moving, "the first one is on its way")
+                client.rebalance(0)  # as --stop does
+        lab.wait_until(is_balanced, "no more is moved")
+        after = places(lab, "web")
+        moved.append({name: after[name] for name in after if after[name] != before[name]})
+
+    first, second = previews[0]
+    assert previews == [{first: "n2", second: "n2"}, {second: "n2"}]
+    assert moved == [{first: "n2"}, {second: "n2"}]
+    assert min(least) >= 3
