@@ -370,8 +370,18 @@ def test_describe_shows_fields_explanation_and_history(api: StubApi, call: Call)
 
 def test_explain_of_a_placed_container_says_what_placed_it(api: StubApi, call: Call) -> None:
     choices = [
-        {"node": "n2", "why": "60 % of memory free", "is_here": False},
-        {"node": "n1", "why": "40 % of memory free", "is_here": True},
+        {
+            "node": "n2",
+            "why": "60 % of memory free",
+            "is_here": False,
+            "counts": [{"wish": "disk = nvme", "count": 3}],
+        },
+        {
+            "node": "n1",
+            "why": "40 % of memory free",
+            "is_here": True,
+            "counts": [{"wish": "disk = nvme", "count": 0}],
+        },
     ]
     api.put(
         f"{CONTAINERS}/web/explanation",
@@ -382,16 +392,45 @@ def test_explain_of_a_placed_container_says_what_placed_it(api: StubApi, call: C
         why="",
         hint="",
         placed="most free memory",
+        moved="is to move to n1, asked by anna",
         choices=choices,
     )
 
     assert call("explain", "web").out == (
         "container/web is BOOTSTRAPPED on n1\n"
         "placed there because: most free memory\n"
+        "moved or made anew because: is to move to n1, asked by anna\n"
         "as things are now, the best nodes for it are:\n"
-        "    n2   60 % of memory free\n"
-        "  * n1   40 % of memory free\n"
+        "    n2   60 % of memory free   disk = nvme: 3\n"
+        "  * n1   40 % of memory free   disk = nvme: 0\n"
     )
+
+
+def test_explain_of_one_that_waits_says_for_what_and_about_until_when(
+    api: StubApi, call: Call
+) -> None:
+    awaited = {"name": "db", "node": "n1", "what": "moves to n2 with its data"}
+    api.put(
+        f"{CONTAINERS}/web/explanation",
+        name="web",
+        phase="PENDING",
+        node="",
+        explanation={"text": "no node fits"},
+        why="no node fits",
+        hint="",
+        awaited=[
+            {**awaited, "since_ms": 1_700_000_000_000, "until_ms": 1_700_000_040_000},
+            {**awaited, "since_ms": 0, "until_ms": 0},
+        ],
+    )
+    *_, title, known, unknown = call("explain", "web").out.splitlines()
+
+    assert title == "waits for what is on its way:"
+    assert re.fullmatch(
+        r"  db   moves to n2 with its data   on n1 since \S+ \S+, as before until about \S+ \S+",
+        known,
+    )
+    assert unknown.rstrip().endswith("on n1")
 
 
 def test_events_are_shown_with_their_reason(api: StubApi, call: Call) -> None:

@@ -55,12 +55,22 @@ def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
         lines.append(f"because: {safe(str(text))}")
     if explanation.get("placed"):
         lines.append(f"placed there because: {safe(str(explanation['placed']))}")
+    if explanation.get("moved"):
+        lines.append(f"moved or made anew because: {safe(str(explanation['moved']))}")
     if choices := explanation.get("choices"):
         lines.append("as things are now, the best nodes for it are:")
         rows = [
-            [f"{'*' if each['is_here'] else ' '} {each['node']}", safe(each["why"])]
+            [
+                f"{'*' if each['is_here'] else ' '} {each['node']}",
+                safe(each["why"]),
+                _counts(each.get("counts") or ()),
+            ]
             for each in choices
         ]
+        lines += aligned(rows, indent="  ")
+    if awaited := explanation.get("awaited"):
+        lines.append("waits for what is on its way:")
+        rows = [[each["name"], safe(each["what"]), _span(each)] for each in awaited]
         lines += aligned(rows, indent="  ")
     rows = [[f"{reason['count']}x", safe(reason["text"])] for reason in told.get("reasons") or ()]
     if rows:
@@ -75,6 +85,18 @@ def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
     if remedies:
         lines += ["what would help:", *(f"  - {safe(str(remedy))}" for remedy in remedies)]
     return lines
+
+
+def _counts(counts: Sequence[Mapping[str, Any]]) -> str:
+    """What each wish counts on a node: 0 is the best."""
+    return ", ".join(f"{safe(each['wish'])}: {each['count']}" for each in counts)
+
+
+def _span(awaited: Mapping[str, Any]) -> str:
+    """Since when, and about until when."""
+    since, until = awaited["since_ms"], awaited["until_ms"]
+    began = f"on {awaited['node']}" + (f" since {moment(since)}" if since else "")
+    return f"{began}, as before until about {moment(until)}" if until else began
 
 
 def tree_lines(value: Any, indent: str = "") -> Iterator[str]:

@@ -24,10 +24,12 @@ from pathfinder.scheduler.fleet import Fleet, NodeView
 from pathfinder.scheduler.packing import in_packing_order
 from pathfinder.scheduler.place import place
 from pathfinder.scheduler.ties import Tie
+from pathfinder.scheduler.wishes import second_best
 from pathfinder.wire.messages import Measurements
 
 NO_LIMITS = Limits()
 NO_POLICY = Policy()
+TOLD_SECOND_MAX = 4  # in one batch: of a crowd each is like the others
 CONTAINERS_MAX = 1_000  # per node: what one daemon has been shown to carry
 
 
@@ -60,7 +62,10 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> 
             for container, decision in zip(free, decisions, strict=True)
             if isinstance(decision, Placement)
         ]
-        _assign(tx, placed)
+        if len(batch) > TOLD_SECOND_MAX:
+            _assign(tx, placed)
+        else:
+            _assign_telling(tx, free, requests, decisions)
         is_any = is_any or bool(placed)
         if len(placed) == len(batch):
             continue
@@ -205,6 +210,22 @@ def _assign(tx: Transaction, placed: Sequence[tuple[Container, Placement]]) -> N
     made = tx.put_all(_scheduled(tx, *each) for each in placed)
     tx.nodes.update(placement.node_key for _, placement in placed)
     tx.happened_to("scheduled", made)
+
+
+def _assign_telling(
+    tx: Transaction,
+    containers: Sequence[Container],
+    requests: Sequence[Request],
+    decisions: Sequence[Placement | Unplaced],
+) -> None:
+    """The same for a few, one after another; the event keeps which node came second, and why."""
+    for container, request, decision in zip(containers, requests, decisions, strict=True):
+        if isinstance(decision, Placement):
+            node = decision.node_key.partition("/")[2]
+            second = second_best(tx.state.fleet, request, node)
+            made = tx.put(_scheduled(tx, container, decision))
+            tx.nodes.add(decision.node_key)
+            tx.happened("scheduled", made, why=f"{made.why}; {second}" if second else made.why)
 
 
 def _scheduled(tx: Transaction, container: Container, placement: Placement) -> Container:

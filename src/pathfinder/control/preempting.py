@@ -150,6 +150,30 @@ def _occupants(
     state: State, life: Life, each: Container, node: str, priority: int
 ) -> list[Occupant]:
     """What a container has on a node: copies that are going, and one that may have to."""
+    found, own = _going(each, node), state.priority_of(each)
+    is_there = each.node == node and each.wanted and not _is_moving_away(each, node)
+    if is_there and own < priority:
+        found.append(
+            Occupant(
+                name=each.name,
+                priority=own,
+                need=each.spec.resources,
+                group=each.group,
+                stateful=each.spec.type == "STATEFUL",
+                ports=each.spec.host_ports,
+                is_available=life.is_ready(each),
+            )
+        )
+    return found
+
+
+def occupants_going(state: State, node_key: str) -> list[Occupant]:
+    """What is on its way out of a node."""
+    node = node_key.partition("/")[2]
+    return [one for each in state.on_node(node_key) for one in _going(each, node)]
+
+
+def _going(each: Container, node: str) -> list[Occupant]:
     found = [
         Occupant(
             name="",
@@ -161,31 +185,26 @@ def _occupants(
         for copy in each.leaving
         if _is_going(copy, node)
     ]
-    own, is_moving = state.priority_of(each), _is_moving_away(each, node)
-    if each.node != node or not each.wanted or (own >= priority and not is_moving):
-        return found
-    found.append(
-        Occupant(
-            name="" if is_moving else each.name,
-            priority=own,
-            need=each.spec.resources,
-            group=each.group,
-            stateful=each.spec.type == "STATEFUL",
-            ports=each.spec.host_ports,
-            is_available=life.is_ready(each),
+    if _is_moving_away(each, node):
+        found.append(
+            Occupant(
+                name="",
+                priority=0,
+                need=each.spec.resources,
+                stateful=each.spec.type == "STATEFUL",
+                ports=each.spec.host_ports,
+            )
         )
-    )
     return found
 
 
 def waiting(state: State, container: Container, node: str) -> str:
     """What a container waits for, for which room is being made."""
-    names = []
-    for each in state.on_node(f"{container.cluster}/{node}"):
-        if each.arriving is not None and _is_moving_away(each, node):
-            names.append(f"{each.name} (moves to {each.arriving.node} with its data)")
-        elif any(_is_going(copy, node) for copy in each.leaving):
-            names.append(each.name)
+    names = [
+        f"{each.name} ({what})" if _is_moving_away(each, node) else each.name
+        for each in state.on_node(f"{container.cluster}/{node}")
+        if (what := going(each, node))
+    ]
     more = f" and {len(names) - NAMES_SHOWN_MAX} more" if names[NAMES_SHOWN_MAX:] else ""
     return f"waits for {', '.join(names[:NAMES_SHOWN_MAX]) or 'others'}{more} to leave {node}"
 
@@ -193,10 +212,15 @@ def waiting(state: State, container: Container, node: str) -> str:
 def is_room_being_made(state: State, container: Container, node: str) -> bool:
     """Whether something is still on its way out of the node that it waits for."""
     there = state.on_node(f"{container.cluster}/{node}")
-    return any(
-        _is_moving_away(each, node) or any(_is_going(copy, node) for copy in each.leaving)
-        for each in there
-    )
+    return any(going(each, node) for each in there)
+
+
+def going(container: Container, node: str) -> str:
+    """How a container is on its way out of a node, as a predicate; "" when it is not."""
+    if container.arriving is not None and _is_moving_away(container, node):
+        return f"moves to {container.arriving.node} with its data"
+    is_going = any(_is_going(copy, node) for copy in container.leaving)
+    return "is stopped and let go" if is_going else ""
 
 
 def _is_moving_away(container: Container, node: str) -> bool:
