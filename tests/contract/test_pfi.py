@@ -406,33 +406,6 @@ def test_explain_of_a_placed_container_says_what_placed_it(api: StubApi, call: C
     )
 
 
-def test_explain_of_one_that_waits_says_for_what_and_about_until_when(
-    api: StubApi, call: Call
-) -> None:
-    awaited = {"name": "db", "node": "n1", "what": "moves to n2 with its data"}
-    api.put(
-        f"{CONTAINERS}/web/explanation",
-        name="web",
-        phase="PENDING",
-        node="",
-        explanation={"text": "no node fits"},
-        why="no node fits",
-        hint="",
-        awaited=[
-            {**awaited, "since_ms": 1_700_000_000_000, "until_ms": 1_700_000_040_000},
-            {**awaited, "since_ms": 0, "until_ms": 0},
-        ],
-    )
-    *_, title, known, unknown = call("explain", "web").out.splitlines()
-
-    assert title == "waits for what is on its way:"
-    assert re.fullmatch(
-        r"  db   moves to n2 with its data   on n1 since \S+ \S+, as before until about \S+ \S+",
-        known,
-    )
-    assert unknown.rstrip().endswith("on n1")
-
-
 def test_events_are_shown_with_their_reason(api: StubApi, call: Call) -> None:
     api.emit("container", "web", "placed", node="n1", why="fits best")
 
