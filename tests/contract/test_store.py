@@ -10,9 +10,10 @@ from typing import Protocol
 
 import pytest
 
+from pathfinder.store.bases import needed_bases
 from pathfinder.store.inspection import show, verify
 from pathfinder.store.memory import MemoryStore
-from pathfinder.store.port import GENESIS, Broken, Deposed, Record, Snapshot, Store
+from pathfinder.store.port import GENESIS, Base, Broken, Deposed, Record, Snapshot, Store
 from pathfinder.store.sqlite import READ_BYTES_MAX, SqliteStore
 
 
@@ -286,6 +287,59 @@ def test_compaction_never_makes_a_hole_where_the_clock_went_back(engine: Engine)
 
     assert engine.store.compact(epoch, keep_after_ms=10) == 1
     assert list(engine.store.read(0)) == records[1:]
+
+
+def test_base_keeps_the_records_after_it_until_a_newer_one_is_old_enough(engine: Engine) -> None:
+    epoch, records = filled(engine.store, 8)
+    for seq in (2, 5, 7):
+        engine.store.save_snapshot(epoch, seq, records[seq - 1].hash, [b"state %d" % seq, b"more"])
+        if seq != 7:
+            engine.store.keep_base(epoch, time_ms=seq)
+
+    assert engine.store.compact(epoch, keep_after_ms=5) == 2
+    assert engine.store.bases() == (Base(seq=2, time_ms=2), Base(seq=5, time_ms=5))
+    assert list(engine.store.read(0)) == records[2:]
+    assert engine.store.compact(epoch, keep_after_ms=6) == 3
+    assert engine.store.bases() == (Base(seq=5, time_ms=5),)
+    assert engine.store.read_base(2) is None
+    kept = Snapshot(seq=5, hash=records[4].hash, chunks=(b"state 5", b"more"))
+    assert whole(engine.store.read_base(5)) == kept
+    engine.reopen()
+    assert whole(engine.store.read_base(5)) == kept
+
+
+def test_base_of_a_clock_that_has_gone_back_is_forgotten_in_its_turn() -> None:
+    first, ahead, old, young = (
+        Base(seq=seq, time_ms=time_ms) for seq, time_ms in enumerate((1, 900, 5, 9), 1)
+    )
+
+    assert needed_bases([first, ahead], 3) == (first, ahead)
+    assert needed_bases([first, ahead, old, young], 7) == (old, young)
+
+
+def test_bases_give_way_when_room_is_needed(engine: Engine) -> None:
+    epoch, records = filled(engine.store, 4)
+    engine.store.keep_base(epoch, time_ms=0)
+    assert engine.store.bases() == (), "there is no snapshot"
+    engine.store.save_snapshot(epoch, 1, records[0].hash, [b"%d" % n for n in range(100)])
+    for _ in range(2):
+        engine.store.keep_base(epoch, time_ms=1)
+    assert engine.store.bases() == (Base(seq=1, time_ms=1),)
+    engine.store.save_snapshot(epoch, 4, records[3].hash, [b"state"])
+
+    assert engine.store.compact(epoch, keep_after_ms=99, keeps_bases=False) == 4
+    assert engine.store.bases() == ()
+    assert engine.store.read_base(1) is None
+
+
+def test_base_of_a_deposed_leader_is_refused(engine: Engine) -> None:
+    epoch, records = filled(engine.store, 1)
+    engine.store.save_snapshot(epoch, 1, records[0].hash, [b"state"])
+    engine.store.lead()
+
+    with pytest.raises(Deposed):
+        engine.store.keep_base(epoch, time_ms=1)
+    assert engine.store.bases() == ()
 
 
 def test_chain_goes_on_where_all_records_were_dropped(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pathfinder.store.inspection import verify
 from pathfinder.store.port import Broken, Occupied, Unusable
 from pathfinder.store.sqlite import SqliteStore
 from pathfinder.store.sqlite_file import SCHEMA_VERSION, WAL_BYTES_MAX
@@ -276,3 +277,50 @@ def test_wal_stays_bounded_and_shrinks_after_a_large_transaction(
         store.append(epoch, 0, bytes(1 << 20))
 
     assert wal.stat().st_size <= WAL_BYTES_MAX + (4 << 20)
+
+
+def test_damaged_base_is_found_and_keeps_nobody_from_leading(
+    path: Path, store: SqliteStore
+) -> None:
+    epoch = store.lead().epoch
+    record = store.append(epoch, 1, b"one")
+    store.save_snapshot(epoch, 1, record.hash, [b"state"])
+    store.keep_base(epoch, time_ms=1)
+    change(path, "UPDATE base_chunk SET chunk = x'00'")
+
+    with pytest.raises(Broken, match="the base after record 1 is damaged"):
+        store.read_base(1)
+    assert "damaged" in verify(store).problem
+    assert store.lead().last_seq == 1
+
+
+def test_base_that_is_forgotten_while_it_is_read_is_not_half_of_one(store: SqliteStore) -> None:
+    epoch = store.lead().epoch
+    record = store.append(epoch, 1, b"one")
+    store.save_snapshot(epoch, 1, record.hash, [b"state", b"more"])
+    store.keep_base(epoch, time_ms=1)
+    base = store.read_base(1)
+    assert base is not None
+    reading = iter(base.chunks)
+    assert next(reading) == b"state"
+    store.compact(epoch, keep_after_ms=0, keeps_bases=False)
+
+    with pytest.raises(Broken, match="forgotten while it was read"):
+        next(reading)
+
+
+def test_journal_from_before_there_were_bases_has_none_until_somebody_leads(
+    path: Path, store: SqliteStore
+) -> None:
+    epoch = store.lead().epoch
+    record = store.append(epoch, 1, b"one")
+    store.save_snapshot(epoch, 1, record.hash, [b"state"])
+    store.close()
+    for table in ("base", "base_chunk"):
+        change(path, f"DROP TABLE {table}")
+    with closing(SqliteStore(path, ballast_bytes=0)) as old:
+        assert old.bases() == ()
+        assert old.read_base(1) is None
+        assert verify(old).is_whole
+        old.keep_base(old.lead().epoch, time_ms=1)
+        assert [base.seq for base in old.bases()] == [1]

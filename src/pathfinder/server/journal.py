@@ -13,12 +13,13 @@ import structlog
 from pathfinder.control.codec import encode_snapshot, load_snapshot, replay
 from pathfinder.control.state import State
 from pathfinder.model.errors import NotFound
-from pathfinder.store.port import GENESIS, Store, StoreFailure, Tenure
+from pathfinder.store.port import GENESIS, DiskFull, Store, StoreFailure, Tenure
 
 T = TypeVar("T")
 HOUR_MS: Final = 3_600_000
 # From one snapshot to the next: where there is no room for one, trying is not free either.
 SNAPSHOT_PAUSE_MS: Final = 30_000
+BASES_PER_HISTORY: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,24 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Covered:
-    """What a snapshot covers: up to which record, and how many since the one before it."""
+    """What a snapshot covers: up to which record, and how many since the one before it.
+
+    wall_ms: when the state was so. makes_room: earlier times give way to it.
+    """
 
     epoch: int
     end: _End
     records: int
     bytes: int
-    keep_after_ms: int
+    wall_ms: int
+    makes_room: bool
+
+
+def _forgotten(from_ms: int) -> NotFound:
+    return NotFound(
+        "what the state was then is not in the journal any more",
+        hint=f"it can be told from {_time_text(from_ms)} on",
+    )
 
 
 def _time_text(time_ms: int) -> str:
@@ -103,39 +115,51 @@ class Journal:
         """Whether a snapshot might free room on a full disk, and was not tried just now."""
         return self._may_snapshot(now_ms)
 
-    def save_snapshot(self, state: State, *, wall_ms: int, now_ms: int) -> None:
+    def save_snapshot(
+        self, state: State, *, wall_ms: int, now_ms: int, makes_room: bool = False
+    ) -> None:
         """Begin to save the state, whose newest change must be durable.
 
-        It is saved as it is now, and encoded in a thread of its own; appends queue behind the
-        writing alone.
+        makes_room: the disk is full, and what is kept of earlier times gives way. The state is
+        saved as it is now, and encoded in a thread of its own; appends queue behind the writing
+        alone.
         """
         assert self._end.seq, "an empty journal needs no snapshot"
         self._not_before_ms = now_ms + SNAPSHOT_PAUSE_MS
         encoding = asyncio.to_thread(list, encode_snapshot(state))
-        self._snapshot = asyncio.create_task(self._save_encoded(self._covered(wall_ms), encoding))
+        covered = self._covered(wall_ms, makes_room=makes_room)
+        self._snapshot = asyncio.create_task(self._save_encoded(covered, encoding))
 
     def state_at(self, time_ms: int) -> State:
         """The state as it was at a time by the wall clock; StoreFailure, NotFound. From any thread.
 
-        It is rebuilt from the first record or from the snapshot, whichever the journal still has.
+        It is rebuilt from the last base before, or from the first record, or from the snapshot:
+        from what the journal still has.
         """
-        first_seq = self._store.describe().first_seq
-        state, after_seq = State(), 0
-        if first_seq > 1:
-            snapshot = self._store.read_snapshot()
-            assert snapshot is not None, "records were dropped that no snapshot covers"
-            state, after_seq = load_snapshot(snapshot.chunks), snapshot.seq
-            newest = max((event.time_ms for event in state.events), default=0)
-            if time_ms < newest:
-                raise NotFound(
-                    "what the state was then is not in the journal any more",
-                    hint=f"it can be told from {_time_text(newest)} on",
-                )
+        state, after_seq = self._beginning(time_ms)
         for record in self._store.read(after_seq):
             if record.time_ms > time_ms:
                 break
             replay(state, record.body)
         return state
+
+    def _beginning(self, time_ms: int) -> tuple[State, int]:
+        """A state of before, and the record after which the journal tells what followed."""
+        bases = self._store.bases()
+        for base in reversed(bases):
+            if base.time_ms <= time_ms and (kept := self._store.read_base(base.seq)) is not None:
+                return load_snapshot(kept.chunks), base.seq
+        if self._store.describe().first_seq == 1:
+            return State(), 0
+        if bases:
+            raise _forgotten(bases[0].time_ms)
+        snapshot = self._store.read_snapshot()
+        assert snapshot is not None, "records were dropped that no snapshot covers"
+        state = load_snapshot(snapshot.chunks)
+        newest = max((event.time_ms for event in state.events), default=0)
+        if time_ms < newest:
+            raise _forgotten(newest)
+        return state, snapshot.seq
 
     async def close(self, state: State, *, wall_ms: int, is_leading: bool) -> None:
         """Save what the next start would otherwise replay, and let go of the store."""
@@ -153,14 +177,15 @@ class Journal:
         is_busy = self._snapshot is not None and not self._snapshot.done()
         return bool(self._end.seq) and not is_busy and now_ms >= self._not_before_ms
 
-    def _covered(self, wall_ms: int) -> _Covered:
+    def _covered(self, wall_ms: int, *, makes_room: bool = False) -> _Covered:
         """What a snapshot of the state as it is now covers."""
         return _Covered(
             epoch=self._epoch,
             end=self._end,
             records=self._records,
             bytes=self._bytes,
-            keep_after_ms=wall_ms - self._retention.history_ms,
+            wall_ms=wall_ms,
+            makes_room=makes_room,
         )
 
     async def _save_encoded(self, covered: _Covered, encoding: Awaitable[list[bytes]]) -> None:
@@ -171,7 +196,15 @@ class Journal:
 
         def save() -> int:
             self._store.save_snapshot(covered.epoch, end.seq, end.hash, chunks)
-            return self._store.compact(covered.epoch, keep_after_ms=covered.keep_after_ms)
+            history_ms = self._retention.history_ms
+            keeps_bases = bool(history_ms) and not covered.makes_room
+            if keeps_bases:
+                self._keep_base(covered)
+            return self._store.compact(
+                covered.epoch,
+                keep_after_ms=covered.wall_ms - history_ms,
+                keeps_bases=keeps_bases,
+            )
 
         try:
             dropped = await self._call(save)
@@ -181,6 +214,21 @@ class Journal:
         self._records -= min(covered.records, self._records)
         self._bytes -= min(covered.bytes, self._bytes)
         self._log.info("snapshot saved", seq=end.seq, records_dropped=dropped)
+
+    def _keep_base(self, covered: _Covered) -> None:
+        """Now and then: so that there is always one as old as the history is to reach back.
+
+        Seldom, since all records after the oldest one are kept: for up to half as long again.
+        """
+        bases = self._store.bases()
+        pause_ms = self._retention.history_ms // BASES_PER_HISTORY
+        # A base of later than now is of a clock that has gone back since.
+        if bases and 0 <= covered.wall_ms - bases[-1].time_ms < pause_ms:
+            return
+        try:
+            self._store.keep_base(covered.epoch, covered.wall_ms)
+        except DiskFull as error:
+            self._log.warning("earlier states not kept", why=str(error))
 
     def _recover(self, at_least: int) -> Recovered:
         tenure = self._store.lead(at_least=at_least)

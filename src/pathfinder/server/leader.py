@@ -313,7 +313,10 @@ class Leader:
         )
         if is_due and self.is_durable:
             self._journal.save_snapshot(
-                self.controller.state, wall_ms=now.wall_ms, now_ms=now.uptime_ms
+                self.controller.state,
+                wall_ms=now.wall_ms,
+                now_ms=now.uptime_ms,
+                makes_room=self._is_disk_full,
             )
 
     def _answer(self, group: _Group, changes: Sequence[Change]) -> None:

@@ -42,7 +42,7 @@ SETTINGS: Final = (
         30,
         0,
         3_650,
-        "How long journal records are kept after a snapshot has made them unnecessary.",
+        "How far back the state can be told: journal records and earlier snapshots are kept.",
     ),
     Setting(
         "PATHFINDER_CONNECTIONS_MAX",

@@ -35,7 +35,7 @@ class Shown(Generic[Content]):
 
 
 def verify(store: Store) -> Verdict:
-    """Check every held record and the snapshot, also while a server appends."""
+    """Check every held record, the snapshot and the bases, also while a server appends."""
     promised = store.describe()
     snapshot_seq = 0
     count = 0
@@ -45,6 +45,8 @@ def verify(store: Store) -> Verdict:
     try:
         snapshot = store.read_snapshot()
         snapshot_seq = snapshot.seq if snapshot else 0
+        for base in store.bases():
+            store.read_base(base.seq)
         for record in store.read(0):
             if record.epoch < last_epoch:
                 raise Broken(f"record {record.seq} was written by a leader already deposed")

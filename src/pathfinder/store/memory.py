@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from pathfinder.store.bases import needed_bases
 from pathfinder.store.chain import BEGINNING, Mark, check, mark_of, next_record
 from pathfinder.store.port import (
+    Base,
     Broken,
     Deposed,
     Description,
@@ -28,6 +30,7 @@ class Contents:
     dropped: Mark = BEGINNING
     last: Mark = BEGINNING
     snapshot: Snapshot | None = None
+    bases: tuple[tuple[Base, Snapshot], ...] = ()  # the oldest first
     bytes_used: int = 0
 
 
@@ -101,10 +104,38 @@ class MemoryStore:
         self._disk.bytes_used += _size(snapshot) - _size(self._disk.snapshot)
         self._disk.snapshot = snapshot
 
-    def compact(self, epoch: int, *, keep_after_ms: int) -> int:
+    def keep_base(self, epoch: int, time_ms: int) -> None:
+        """As the port says."""
+        self._check_leader(epoch)
+        snapshot, kept = self._disk.snapshot, self._disk.bases
+        if snapshot is not None and all(base.seq < snapshot.seq for base, _ in kept):
+            self._disk.bases = (*kept, (Base(seq=snapshot.seq, time_ms=time_ms), snapshot))
+            self._disk.bytes_used += _size(snapshot)
+
+    def bases(self) -> tuple[Base, ...]:
+        """As the port says."""
+        assert not self._is_closed, "the store is closed"
+        return tuple(base for base, _ in self._disk.bases)
+
+    def read_base(self, seq: int) -> Snapshot | None:
+        """As the port says."""
+        assert not self._is_closed, "the store is closed"
+        for base, snapshot in self._disk.bases:
+            if base.seq == seq:
+                if self._mark_at(seq).hash != snapshot.hash:
+                    raise Broken(f"the base after record {seq} belongs to another history")
+                return snapshot
+        return None
+
+    def compact(self, epoch: int, *, keep_after_ms: int, keeps_bases: bool = True) -> int:
         """As the port says."""
         self._check_leader(epoch)
         covered = self._disk.snapshot.seq if self._disk.snapshot else 0
+        needed = needed_bases(self.bases(), keep_after_ms) if keeps_bases else ()
+        for base, snapshot in self._disk.bases:
+            self._disk.bytes_used -= 0 if base in needed else _size(snapshot)
+        self._disk.bases = tuple(each for each in self._disk.bases if each[0] in needed)
+        covered = min(covered, *(base.seq for base in needed)) if needed else covered
         count = 0
         for record in self._disk.records:
             if record.seq > covered or record.time_ms >= keep_after_ms:

@@ -43,6 +43,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """An earlier snapshot that is kept: the state after record `seq`, as it was at `time_ms`."""
+
+    seq: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenure:
     """What leading begins with: the new epoch, the newest snapshot, and where the journal ends."""
 
@@ -88,10 +96,24 @@ class Store(Protocol):
     def save_snapshot(self, epoch: int, seq: int, hash: bytes, chunks: Iterable[bytes]) -> None:
         """Durably replace the snapshot. The newest complete one is kept; never half a one."""
 
-    def compact(self, epoch: int, *, keep_after_ms: int) -> int:
+    def keep_base(self, epoch: int, time_ms: int) -> None:
+        """Durably keep the snapshot that there is, beside the newer ones to come, as a base.
+
+        `time_ms`: when it was the state, by the wall clock. Nothing happens without a snapshot.
+        """
+
+    def bases(self) -> tuple[Base, ...]:
+        """The bases, the oldest first: a state is rebuilt from one and the records after it."""
+
+    def read_base(self, seq: int) -> Snapshot | None:
+        """One of them, or None when it is not kept any more; Broken as a snapshot."""
+
+    def compact(self, epoch: int, *, keep_after_ms: int, keeps_bases: bool = True) -> int:
         """Drop records that the snapshot covers and that are older; give the number dropped.
 
-        Drops from the front only: a record younger than `keep_after_ms` keeps all after it.
+        Drops from the front only: a record younger than `keep_after_ms` keeps all after it. So does
+        the oldest base, from which what was later is rebuilt; forgotten are those that are not
+        needed for anything after `keep_after_ms`, or all of them: not `keeps_bases`.
         """
 
     def describe(self) -> Description:

@@ -8,16 +8,20 @@ A torn tail is cut by SQLite: WAL frames carry checksums and count only up to a 
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pathfinder.store import bases
 from pathfinder.store.ballast import Ballast
+from pathfinder.store.bases import Chunks, needed_bases
 from pathfinder.store.chain import Mark, checked, digest_of, mark_of, next_record
 from pathfinder.store.lockfile import LockFile
 from pathfinder.store.port import (
+    Base,
     Broken,
     Deposed,
     Description,
@@ -123,11 +127,11 @@ class SqliteStore:
                 case _:
                     raise Broken("the snapshot that compaction relied on is missing or older")
             stored_chunks = connection.execute("SELECT chunk FROM snapshot_chunk ORDER BY position")
-            if digest != digest_of(_intact(chunk, seq) for (chunk,) in stored_chunks):
+            if digest != digest_of(bases.intact(chunk, seq) for (chunk,) in stored_chunks):
                 raise Broken(f"the snapshot after record {seq} is damaged")
             if stored != _mark_at(connection, head, seq).hash:
                 raise Broken(f"the snapshot after record {seq} belongs to another history")
-            return Snapshot(seq=seq, hash=stored, chunks=_Chunks(self._chunk_after, digest))
+            return Snapshot(seq=seq, hash=stored, chunks=Chunks(self._chunk_after, digest))
 
     def _chunk_after(self, position: int, digest: bytes) -> tuple[int, bytes] | None:
         """The next chunk of a snapshot, and its position."""
@@ -155,10 +159,42 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (seq, hash, digest)
             )
 
-    def compact(self, epoch: int, *, keep_after_ms: int) -> int:
+    def keep_base(self, epoch: int, time_ms: int) -> None:
+        """As the port says."""
+        with self._cleaning_up(), self._writing() as connection:
+            _head_of_leader(connection, epoch)
+            bases.add(connection, time_ms)
+
+    def bases(self) -> tuple[Base, ...]:
+        """As the port says."""
+        with self._reading() as connection:
+            return bases.all_of(connection)
+
+    def read_base(self, seq: int) -> Snapshot | None:
+        """As the port says."""
+        with self._reading() as connection:
+            found = bases.read(connection, seq)
+            if found is None:
+                return None
+            stored, digest = found
+            if stored != _mark_at(connection, _head(connection), seq).hash:
+                raise Broken(f"the base after record {seq} belongs to another history")
+        return Snapshot(
+            seq=seq, hash=stored, chunks=Chunks(partial(self._base_chunk_after, seq), digest)
+        )
+
+    def _base_chunk_after(
+        self, seq: int, position: int, _digest: bytes
+    ) -> tuple[int, bytes] | None:
+        with self._reading() as connection:
+            return bases.chunk_after(connection, seq, position)
+
+    def compact(self, epoch: int, *, keep_after_ms: int, keeps_bases: bool = True) -> int:
         """As the port says. While the disk is full, also gives the room back to the disk."""
         count = 0
         with self._cleaning_up():
+            while self._forget_some(epoch, keep_after_ms if keeps_bases else None):
+                pass
             while dropped := self._drop_some(epoch, keep_after_ms):
                 count += dropped
             if not self._ballast.is_held:
@@ -238,10 +274,18 @@ class SqliteStore:
             raise Broken(f"the journal ends at record {end.seq}, not as written at {head.last.seq}")
         return records
 
+    def _forget_some(self, epoch: int, keep_after_ms: int | None) -> bool:
+        """Some of the bases that are not needed; whether there are more. None: all of them."""
+        with self._writing() as connection:
+            _head_of_leader(connection, epoch)
+            kept = bases.all_of(connection) if keep_after_ms is not None else ()
+            return bases.forget(connection, needed_bases(kept, keep_after_ms or 0))
+
     def _drop_some(self, epoch: int, keep_after_ms: int) -> int:
         with self._writing() as connection:
             head = _head_of_leader(connection, epoch)
             last_seq = min(_snapshot_seq(connection), head.dropped.seq + DROP_RECORDS_MAX)
+            last_seq = min([last_seq, *(base.seq for base in bases.all_of(connection))])
             kept = connection.execute(
                 "SELECT seq FROM journal WHERE seq <= ? AND time_ms >= ? ORDER BY seq LIMIT 1",
                 (last_seq, keep_after_ms),
@@ -327,26 +371,6 @@ class SqliteStore:
                 yield self._reader
             finally:
                 self._reader.execute("ROLLBACK")
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunks:
-    """A snapshot's chunks, read again each time that they are gone through."""
-
-    after: Callable[[int, bytes], tuple[int, bytes] | None] = field(compare=False)
-    digest: bytes
-
-    def __iter__(self) -> Iterator[bytes]:
-        position = -1
-        while found := self.after(position, self.digest):
-            position, chunk = found
-            yield chunk
-
-
-def _intact(chunk: object, seq: int) -> bytes:
-    if not isinstance(chunk, bytes):
-        raise Broken(f"the snapshot after record {seq} is damaged")
-    return chunk
 
 
 def _head(connection: sqlite3.Connection) -> _Head:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from pathfinder.store import bases
 from pathfinder.store.ballast import NO_ROOM
 from pathfinder.store.port import Broken, DiskFull, StoreFailure, Unusable
 
@@ -73,6 +74,8 @@ def open_writer(path: Path, *, wal_bytes_max: int = WAL_BYTES_MAX) -> sqlite3.Co
             if _is_empty(connection):
                 _create(connection)
             _check_version(connection, path)
+            for statement in bases.SCHEMA:
+                connection.execute(statement)
         except BaseException:
             connection.close()
             raise
