@@ -48,6 +48,11 @@ def _confirm(page: Page) -> None:
     page.get_by_role("dialog").get_by_label("Plan").wait_for()
 
 
+def _change_policy(page: Page) -> None:
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_label("Quota: Containers").fill("250")
+
+
 def _relocate(page: Page) -> None:
     page.get_by_role("button", name="Relocate").click()
     dialog = page.get_by_role("dialog")
@@ -65,6 +70,7 @@ def _restore(page: Page) -> None:
 PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("clusters", "/ui/", "default", _nothing),
     ("cluster", CLUSTER, "N+1", _nothing),
+    ("cluster-policy", CLUSTER, "N+1", _change_policy),
     ("what-if-nothing", f"{CLUSTER}/what-if", "N+1", _nothing),
     ("what-if", f"{CLUSTER}/what-if?lose=rack%3Dr1&scale=web%3D12", "moved", _nothing),
     ("what-if-wrong", f"{CLUSTER}/what-if?lose=rack-99", "neither", _nothing),
@@ -89,6 +95,8 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("users", "/ui/users", "anna", _nothing),
     ("not-found", "/ui/nowhere", "no such page", _nothing),
     ("empty-nodes", "/ui/clusters/empty/nodes", "no node yet", _nothing),
+    ("empty-cluster", "/ui/clusters/empty", "no room", _nothing),
+    ("empty-balancing", "/ui/clusters/empty/balancing", "no node yet", _nothing),
     ("empty-deployments", "/ui/clusters/empty/deployments", "no deployment yet", _nothing),
     ("empty-containers", "/ui/clusters/empty/containers", "no container yet", _nothing),
     ("node-lost", f"{CLUSTER}/nodes/rack-04", "lost", _nothing),

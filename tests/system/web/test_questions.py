@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.browser import CHROMIUM
+from tests.support.browser import CHROMIUM, Visits, sign_in
 from tests.support.running import Api
 from tests.support.server_process import ServerProcess
+from tests.support.web_stage import PASSWORD, POLICY
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +49,7 @@ def test_policy_is_told_in_plain_words_with_what_is_used_of_the_quota(
     signed_in: Page, api: Api
 ) -> None:
     signed_in.goto(UI)
-    policy = signed_in.get_by_label("Policy")
+    policy = signed_in.get_by_label("Policy", exact=True)
     expect(policy).to_contain_text("All nodes are filled alike")
     expect(policy).to_contain_text("0.5 CPU, 1 GiB memory")
     expect(policy).to_contain_text("STATELESS ones of lower priority")
@@ -72,6 +73,53 @@ def test_policy_is_told_in_plain_words_with_what_is_used_of_the_quota(
     assert api.call("POST", "/api/v3/apply", {"documents": [back]}).status == 200
 
     expect(policy).to_contain_text("All nodes are filled alike")
+
+
+def test_policy_is_changed_field_by_field_after_its_plan(signed_in: Page, api: Api) -> None:
+    before = api.get(CLUSTER)["policy"]
+    signed_in.goto(UI)
+    policy = signed_in.get_by_label("Policy", exact=True)
+    policy.get_by_role("button", name="Change").click()
+    show = policy.get_by_role("button", name="Show the plan")
+    expect(show).to_be_disabled()
+    policy.get_by_label("Over-commit: CPU").fill("0.5")
+    show.click()
+    dialog = signed_in.get_by_role("dialog")
+    expect(dialog.get_by_role("alert")).to_contain_text("is not a factor from 1")
+    signed_in.keyboard.press("Escape")
+    policy.get_by_label("Over-commit: CPU").fill("")
+    policy.get_by_label("Quota: Disk").fill("1TiB")
+    policy.get_by_label("Quota: Memory").fill("")
+    policy.get_by_label("Whose place a higher priority may take").select_option("none")
+    show.click()
+    expect(dialog.get_by_label("Plan")).to_contain_text("cluster/default change")
+    assert api.get(CLUSTER)["policy"] == before
+    dialog.get_by_role("button", name="Change it").click()
+    expect(policy).to_contain_text("Nobody has to go for a container of higher priority")
+    expect(policy.get_by_label("Quota of Disk")).to_be_visible()
+    expect(policy.get_by_label("Quota of Memory")).to_have_count(0)
+    after = api.get(CLUSTER)["policy"]
+    quota = {**before["quota"], "disk_mib": 1 << 20, "memory_mib": 0}
+    document = {"kind": "Cluster", "name": "default", "preemption": "stateless", **POLICY}
+    assert api.call("POST", "/api/v3/apply", {"documents": [document]}).status == 200
+
+    assert after == {**before, "quota": quota, "preemption": "none"}
+    expect(policy).to_contain_text("STATELESS ones of lower priority")
+
+
+def test_readers_see_what_is_left_and_change_no_policy(visits: Visits, api: Api) -> None:
+    person = {"name": "rosa", "password": PASSWORD, "role": "reader"}
+    assert api.call("POST", "/api/v3/users", person).status == 201
+    page = visits.page()
+    sign_in(page, "rosa", PASSWORD)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.goto(UI)
+
+    expect(page.get_by_label("Head-room")).to_contain_text("Any one node may be lost")
+    expect(page.get_by_label("Policy", exact=True)).to_contain_text("Placement")
+    expect(page.get_by_role("button", name="Change", exact=True)).to_have_count(0)
+    page.goto(f"{UI}/what-if?lose=rack-01")
+    expect(answered(page)).to_contain_text("rack-01 → ")
 
 
 def test_head_room_and_n_plus_1_are_told_as_they_change(signed_in: Page, api: Api) -> None:

@@ -84,3 +84,79 @@ export function sentences(cluster: Cluster): [string, string, string][] {
     ...(most ? [["Limits", "of each node", most] as [string, string, string]] : []),
   ];
 }
+
+/** A policy as people write it, field by field; "": as if it were not there. */
+export interface Written {
+  placement: Policy["placement"];
+  preemption: Policy["preemption"];
+  moves_per_hour: number;
+  overcommit_cpu: string;
+  overcommit_memory: string;
+  reserved_cpu: string;
+  reserved_memory: string;
+  reserved_disk: string;
+  quota_cpu: string;
+  quota_memory: string;
+  quota_disk: string;
+  quota_processes: string;
+  quota_containers: string;
+}
+
+export function written({ overcommit, reserved, quota, ...policy }: Policy): Written {
+  const amount = (millis: number | undefined) => (millis ? String(millis / 1000) : "");
+  const factor = (permille: number) => (permille > 1000 ? String(permille / 1000) : "");
+  const mib = (amount: number | undefined) =>
+    !amount ? "" : amount % 1024 ? `${amount}MiB` : `${amount / 1024}GiB`;
+  const count = (amount: number | undefined) => (amount ? String(amount) : "");
+  return {
+    placement: policy.placement,
+    preemption: policy.preemption,
+    moves_per_hour: policy.moves_per_hour,
+    overcommit_cpu: factor(overcommit.cpu_permille),
+    overcommit_memory: factor(overcommit.memory_permille),
+    reserved_cpu: amount(reserved.cpu_millis),
+    reserved_memory: mib(reserved.memory_mib),
+    reserved_disk: mib(reserved.disk_mib),
+    quota_cpu: amount(quota.cpu_millis),
+    quota_memory: mib(quota.memory_mib),
+    quota_disk: mib(quota.disk_mib),
+    quota_processes: count(quota.processes),
+    quota_containers: count(quota.containers),
+  };
+}
+
+/** The document that changes what differs; null when nothing does. */
+export function document(
+  name: string,
+  before: Written,
+  now: Written,
+): Record<string, unknown> | null {
+  const groups: Record<string, Record<string, keyof Written>> = {
+    overcommit: { cpu: "overcommit_cpu", memory: "overcommit_memory" },
+    reserved: { cpu: "reserved_cpu", memory: "reserved_memory", disk: "reserved_disk" },
+    quota: {
+      cpu: "quota_cpu",
+      memory: "quota_memory",
+      disk: "quota_disk",
+      processes: "quota_processes",
+      containers: "quota_containers",
+    },
+  };
+  const changes: Record<string, unknown> = {};
+  for (const key of ["placement", "preemption", "moves_per_hour"] as const)
+    if (before[key] !== now[key]) changes[key] = now[key];
+  for (const [group, fields] of Object.entries(groups)) {
+    const entries = Object.entries(fields);
+    if (entries.every(([, field]) => before[field] === now[field])) continue;
+    const told = entries.map(([key, field]) => [key, String(now[field]).trim()]);
+    changes[group] = Object.fromEntries(
+      told.filter(([, text]) => text).map(([key, text]) => [key, number(text ?? "")]),
+    );
+  }
+  return Object.keys(changes).length ? { kind: "Cluster", name, ...changes } : null;
+}
+
+/** What is a number is one; of anything else the server says what it thinks. */
+function number(text: string): string | number {
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}
