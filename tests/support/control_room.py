@@ -303,6 +303,8 @@ def _indexes(state: State) -> dict[str, Any]:
         "of deployments": {key: set(keys) for key, keys in state.containers_of_deployment.items()},
         "of nodes": {key: set(keys) for key, keys in state.containers_of_node.items()},
         "pending": set(state.pending),
+        "as defined": dict(state.as_defined),
+        "images": {key: dict(images) for key, images in state.local_images.items()},
         "orphans": set(state.nodes_with_orphans),
         "reserved": {key: (state.fleet.used(key), state.fleet.count(key)) for key in keys},
     }

@@ -82,11 +82,20 @@ class Shift:
 class Life:
     """All nodes, and whether the server is still recovering."""
 
-    def __init__(self, *, epoch: int, incarnation: str, began_ms: int, base_revision: int) -> None:
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        incarnation: str,
+        began_ms: int,
+        base_revision: int,
+        unheard: NodeStatus = "new",
+    ) -> None:
         self.epoch = epoch
         self.incarnation = incarnation
         self.began_ms = began_ms
         self.base_revision = base_revision  # of the state that this life began with
+        self.unheard: NodeStatus = unheard  # what is held of a node that nothing is known of
         self.recovering = True
         self.restored = False
         self.nodes: dict[str, NodeLife] = {}
@@ -104,13 +113,13 @@ class Life:
         """A node's life, begun when first asked for."""
         life = self.nodes.get(key)
         if life is None:
-            life = self.nodes[key] = NodeLife()
+            life = self.nodes[key] = NodeLife(status=self.unheard)
         return life
 
     def status(self, key: str) -> NodeStatus:
         """new: not heard in this life of the server; suspect: late; lost: its lease is over."""
         life = self.nodes.get(key)
-        return life.status if life else "new"
+        return life.status if life else self.unheard
 
     def is_moving(self, container: Container) -> bool:
         """Whether it is not there yet, or not all gone where it was; one that failed has ended."""

@@ -147,21 +147,7 @@ def is_as_wanted(state: State, deployment: Deployment) -> bool:
     if deployment.blocked or deployment.last_error:
         return False
     keys = state.containers_of_deployment.get(deployment.key, ())
-    if len(keys) != deployment.replicas:
-        return False
-    containers = state.things[Container.KIND]
-    for key in keys:
-        each = containers[key]
-        assert isinstance(each, Container)
-        if not (
-            each.wanted
-            and each.round
-            and each.digest == deployment.digest
-            and each.bootstrap_digest == deployment.bootstrap_digest
-            and each.ordinal <= deployment.replicas
-        ):
-            return False
-    return True
+    return len(keys) == state.as_defined[deployment.key] == deployment.replicas
 
 
 def _let_go(tx: Transaction, deployment: Deployment, replicas: list[Container]) -> bool:

@@ -54,6 +54,7 @@ class State:
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self.fleet = Fleet()
         self.containers_of_deployment: Index[set[str]] = Index(set)
+        self.as_defined: dict[str, int] = {}  # deployment -> how many replicas are as it says
         self.containers_of_node: Index[set[str]] = Index(set)
         self.pending: set[str] = set()
         self.pending_near: set[str] = set()  # of these, those that may wait for another container
@@ -94,7 +95,7 @@ class State:
 
     def replicas(self, deployment_key: str) -> list[Container]:
         """The containers of one deployment, ordered by name."""
-        return self.containers(self.containers_of_deployment.get(deployment_key, ()))
+        return self.containers(self._replica_keys(deployment_key))
 
     def priority_of(self, container: Container) -> int:
         """A replica has its deployment's."""
@@ -153,7 +154,7 @@ class State:
         table = self.things[Container.KIND]
         there: dict[str, list[Taken]] = {}  # by cluster
         cluster = deployment = group = ""
-        members = set[str]()
+        members, definition = set[str](), None
         for key, container in containers.items():
             before = table.get(key)
             if not _is_plain(container) or (before is not None and not _is_waiting(before)):
@@ -168,9 +169,15 @@ class State:
                     container.group,
                 )
                 members = self.containers_of_deployment.to_change(group) if group else set()
+                definition = self.get(Deployment, group)
+            if definition is not None and is_as_defined(container, definition):
+                self.as_defined[group] += 1
             if before is None:
                 members.add(key)
             else:
+                assert isinstance(before, Container)
+                if definition is not None and is_as_defined(before, definition):
+                    self.as_defined[group] -= 1
                 self.pending.discard(key)
                 self.pending_near.discard(key)
             if node := container.node:
@@ -211,11 +218,23 @@ class State:
             if not images:
                 self.local_images.drop(node.cluster)
 
+    def _replica_keys(self, deployment_key: str) -> Iterable[str]:
+        return self.containers_of_deployment.get(deployment_key, ())
+
+    def _count_defined(self, container: Container, count: int) -> None:
+        deployment = self.get(Deployment, container.group)
+        if deployment is not None and is_as_defined(container, deployment):
+            self.as_defined[container.group] += count
+
     def _index_deployment(self, key: str, before: Thing | None, after: Thing | None) -> None:
         """Who refers to whom, also to a deployment that is not there yet; and who waits."""
         self.held.discard(key)
         if isinstance(after, Deployment) and after.held:
             self.held.add(key)
+        self.as_defined.pop(key, None)
+        if isinstance(after, Deployment):
+            replicas = (self.things[Container.KIND][each] for each in self._replica_keys(key))
+            self.as_defined[key] = sum(is_as_defined(each, after) for each in replicas)
         if isinstance(before, Deployment):
             for name in before.refers:
                 _discard(self.referrers, f"{before.cluster}/{name}", key)
@@ -231,6 +250,7 @@ class State:
         # The table's own key, not an equal text: a million of them are 60 MiB.
         if container.deployment:
             self.containers_of_deployment.to_change(container.group).add(key)
+            self._count_defined(container, 1)
         if container.node:
             node_key = container.node_key
             self.containers_of_node.to_change(node_key).add(key)
@@ -255,6 +275,7 @@ class State:
     def _unindex(self, key: str, container: Container) -> None:
         if container.deployment:
             _discard(self.containers_of_deployment, container.group, key)
+            self._count_defined(container, -1)
         if container.node:
             _discard(self.containers_of_node, container.node_key, key)
             self.fleet.release(
@@ -285,6 +306,18 @@ class State:
             stateful=spec.type == "STATEFUL",
             ports=spec.host_ports,
         )
+
+
+def is_as_defined(replica: Thing, deployment: Deployment) -> bool:
+    """Whether a replica is wanted, and made by the present definition as it is written."""
+    assert isinstance(replica, Container)
+    return bool(
+        replica.wanted
+        and replica.round
+        and replica.digest == deployment.digest
+        and replica.bootstrap_digest == deployment.bootstrap_digest
+        and replica.ordinal <= deployment.replicas
+    )
 
 
 def rules_of(cluster: Cluster) -> Rules:

@@ -39,6 +39,9 @@ ROUNDS_MAX: Final = 500  # 99 replicas that are replaced one after another, seve
 SPARE_NODES_MAX: Final = 100  # how many nodes are tried one by one for the N+1 verdict
 
 
+_Known = tuple[Container, Request]
+
+
 class Added(msgspec.Struct, frozen=True, kw_only=True):
     """So many more nodes, each like one that is there."""
 
@@ -136,7 +139,8 @@ def answer(
         raise NotFound(f"there is no cluster {cluster!r}", hint="pfi get clusters")
     life = life_of(twin, statuses)
     pending = [each.name for each in twin.containers(twin.pending) if each.cluster == cluster]
-    room_before, spare_before = _room(twin, cluster), _spare(twin, cluster)
+    known: dict[str, _Known] = {}
+    room_before, spare_before = _room(twin, cluster), _spare(twin, cluster, known)
     tx = Transaction(twin, now_ms=now_ms, who=principal.name, epoch=1 << 20)
     _add(tx, life, cluster, question.add)
     if question.documents:
@@ -161,16 +165,23 @@ def answer(
         room_before=room_before,
         room_after=_room(twin, cluster),
         spare_before=spare_before,
-        spare_after=_spare(twin, cluster),
+        spare_after=_spare(twin, cluster, known),
     )
 
 
 def life_of(twin: State, statuses: dict[str, NodeStatus]) -> Life:
     """What is known of the nodes of a copy, for questions."""
-    life = Life(epoch=1 << 20, incarnation="what if", began_ms=0, base_revision=twin.revision)
+    life = Life(
+        epoch=1 << 20,
+        incarnation="what if",
+        began_ms=0,
+        base_revision=twin.revision,
+        unheard="ready",
+    )
     life.recovering = False
     for key, status in statuses.items():
-        life.node(key).status = status
+        if status != "ready":
+            life.node(key).status = status
     return life
 
 
@@ -315,13 +326,16 @@ def _room(twin: State, cluster: str) -> dict[str, Room]:
     }
 
 
-def _spare(twin: State, cluster: str) -> Spare:
-    """Lose each node in turn, in thought: do its containers fit on the others?"""
+def _spare(twin: State, cluster: str, known: dict[str, _Known]) -> Spare:
+    """Lose each node in turn, in thought: do its containers fit on the others?
+
+    known: what containers have been found to ask for, by key.
+    """
     takers = fullest(twin.fleet, cluster)
     tried = takers[:SPARE_NODES_MAX]
     there = {
         name: [
-            dataclasses.replace(request_of(twin, each), is_counted=True)
+            _asked(twin, each, known)
             for each in twin.on_node(f"{cluster}/{name}")
             if each.wanted and each.node == name
         ]
@@ -329,11 +343,8 @@ def _spare(twin: State, cluster: str) -> Spare:
     }
     tied = {name for name, requests in there.items() if any(each.ties for each in requests)}
     fails = {name: _missing(twin, cluster, name, there[name]) for name in tied}
-    # Where it fits is not asked: without its group a request is like all of its shape.
     free = {
-        name: sorted((_any_of(request) for request in requests), key=_size)
-        for name, requests in there.items()
-        if name not in tied
+        name: sorted(requests, key=_size) for name, requests in there.items() if name not in tied
     }
     fails.update(without_each(twin.fleet, cluster, free.items()))
     return Spare(
@@ -344,9 +355,21 @@ def _spare(twin: State, cluster: str) -> Spare:
     )
 
 
-def _any_of(request: Request) -> Request:
-    """Whose it is does not matter: without name and group it is like all of its shape."""
-    return dataclasses.replace(request, name="", group="", preferences=())
+def _asked(twin: State, container: Container, known: dict[str, _Known]) -> Request:
+    """What it asks of another node. Without ties, whose it is does not matter: it is like others.
+
+    Known from before while it is the same.
+    """
+    key = container.key
+    if key in known and known[key][0] is container:
+        return known[key][1]
+    request = request_of(twin, container)
+    if request.ties:
+        request = dataclasses.replace(request, is_counted=True)
+    else:
+        request = dataclasses.replace(request, is_counted=True, name="", group="", preferences=())
+    known[key] = (container, request)
+    return request
 
 
 def _size(request: Request) -> tuple[int, ...]:

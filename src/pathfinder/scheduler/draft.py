@@ -62,6 +62,7 @@ class Draft:
         self.node_count = len(columns.views)
         self.placed_rows: list[int] = []
         self._members: dict[str, dict[int, int]] = {}
+        self._unlooked: dict[str, list[tuple[int, int]]] = {}  # placed, of groups not in `_members`
         self._columns_of: dict[str, Numbers] = {}
         self.packs = columns.rules.packs
         self._totals = totals(self.amounts) if columns.rules.quota != NO_RULES.quota else []
@@ -72,7 +73,16 @@ class Draft:
         members = self._members.get(group)
         if members is None:
             members = self._members[group] = self.columns.group_rows(group)
+            for row, count in self._unlooked.pop(group, ()):
+                members[row] = members.get(row, 0) + count
         return members
+
+    def member_count(self, group: str, row: int) -> int:
+        """The same of one row, without a look at the others."""
+        if group in self._members:
+            return self._members[group].get(row, 0)
+        placed = (count for where, count in self._unlooked.get(group, ()) if where == row)
+        return self.columns.group_count(group, row) + sum(placed)
 
     def group_counts(self, group: str) -> Numbers:
         """The same as a column."""
@@ -129,9 +139,12 @@ class Draft:
             for place, amount in enumerate((*need[:IS_STATEFUL], 1)):
                 self._totals[place] += len(rows) * count * amount
         if group := request.group:
-            members = self.members(group)
-            for row in rows:
-                members[row] = members.get(row, 0) + count
+            members = self._members.get(group)
+            if members is None:
+                self._unlooked.setdefault(group, []).extend((row, count) for row in rows)
+            else:
+                for row in rows:
+                    members[row] = members.get(row, 0) + count
             if group in self._columns_of:
                 self._columns_of[group][at] += count
         for code, amount in request.claims:

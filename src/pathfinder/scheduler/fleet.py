@@ -222,6 +222,11 @@ class Columns:
         """How many containers of a group which row has; those with none are not in it."""
         return {self.rows[name]: count for name, count in self._groups.get(group, {}).items()}
 
+    def group_count(self, group: str, row: int) -> int:
+        """How many containers of a group one row has."""
+        nodes = self._groups.get(group)
+        return nodes.get(self.names[row], 0) if nodes else 0
+
     def group_counts(self, group: str) -> Numbers:
         """How many containers of a group each node has; a new column."""
         return self._counts(self._groups.get(group, {}))

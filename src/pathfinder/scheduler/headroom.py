@@ -11,7 +11,9 @@ from pathfinder.scheduler.draft import Draft, Placement
 from pathfinder.scheduler.fit import Request, takers
 from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Fleet
 from pathfinder.scheduler.place import Round
+from pathfinder.scheduler.shapes import Shape
 
+ROOMIEST_MAX: Final = 256  # nodes that are looked at for each shape
 RESOURCES: Final = (("cpu_millis", CPU), ("memory_mib", MEMORY), ("disk_mib", DISK))
 
 
@@ -58,14 +60,20 @@ def without_each(
 ) -> dict[str, int]:
     """By node: how many of the requests that are on it would fit nowhere if it alone were lost.
 
-    Each trial is taken back before the next, so that what was worked out for one serves all.
+    Each trial is taken back before the next, so that what was worked out for one serves all. They
+    go from the one that costs least, and finds an arrangement where there is plenty of room, to the
+    placing one by one that is what would happen.
     """
     columns = fleet.columns(cluster)
     draft = Draft(columns, placements_max=len(columns.names))
     draft.traits = draft.traits.copy()
     trial, missing = Round(draft), {}
+    roomiest = _Roomiest(trial)
     for node, requests in there:
         row = columns.rows[node]
+        if _fit_apart(roomiest, requests, row):
+            missing[node] = 0
+            continue
         capacity = draft.traits[CPU : MEMORY + 1, row].copy()
         draft.traits[CPU : MEMORY + 1, row] = 0  # what has none of these can take nothing
         draft.placed_rows.append(row)
@@ -73,6 +81,43 @@ def without_each(
         draft.traits[CPU : MEMORY + 1, row] = capacity
         draft.placed_rows.append(row)
     return missing
+
+
+class _Roomiest:
+    """The nodes with most room for each shape, and for how many, as long as nothing is placed."""
+
+    def __init__(self, trial: Round) -> None:
+        self._trial = trial
+        self._known: dict[Shape, list[tuple[int, int]]] = {}
+
+    def shape(self, request: Request) -> Shape:
+        """What the request has in common with others."""
+        return self._trial.shape(request)
+
+    def rows(self, shape: Shape) -> list[tuple[int, int]]:
+        """Rows, and how many of the shape each has room for: most first."""
+        if shape not in self._known:
+            shape.refresh()
+            rooms = shape.rooms()
+            best = np.argsort(-rooms, kind="stable")[:ROOMIEST_MAX]
+            self._known[shape] = list(zip(best.tolist(), rooms[best].tolist(), strict=True))
+        return self._known[shape]
+
+
+def _fit_apart(roomiest: _Roomiest, requests: Sequence[Request], lost: int) -> bool:
+    """Whether they fit with each shape on nodes of its own: nothing need be reserved to know."""
+    taken = {lost}
+    for shape, count in Counter(map(roomiest.shape, requests)).items():
+        left = count
+        for row, room in roomiest.rows(shape):
+            if left <= 0 or not room:
+                break
+            if row not in taken:
+                taken.add(row)
+                left -= room
+        if left > 0:
+            return False
+    return True
 
 
 def _all_fit(draft: Draft, trial: Round, requests: Sequence[Request]) -> bool:

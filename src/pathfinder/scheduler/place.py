@@ -155,7 +155,6 @@ class _Chooser:
         self.group = request.group
         self._request = request
         self._shape = shape
-        self._members = self.draft.members(request.group) if request.group else {}
         self._deployment = request.group.rpartition("/")[2]
         self._unplaced: Unplaced | None = None
         self._texts: dict[tuple[int, str, int, int], str] = {}
@@ -230,7 +229,10 @@ class _Chooser:
         shape.refresh()
         # For a single one it is enough to know where there is any room.
         self._rooms = shape.rooms() if count > 1 else None
-        keys = shape.keys_for(self._members)
+        keys = shape.keys
+        # Members make a node worse: the best of all is the best one if it has none.
+        if self.group and (count > 1 or self._has_members(keys)):
+            keys = shape.keys_for(self.draft.members(self.group))
         self._fit_count = shape.fit_count
         self._seen = len(self.draft.placed_rows)
         self._spots: dict[int, Spot] = {}
@@ -243,12 +245,16 @@ class _Chooser:
             self.group and not self.draft.packs and count > 1 and self._fit_count >= LEVEL_MIN
         )
 
+    def _has_members(self, keys: Numbers) -> bool:
+        """Whether the first of the best nodes has members of the group."""
+        return len(keys) > 0 and self.draft.member_count(self.group, int(keys.argmin())) > 0
+
     def _spot(self, row: int) -> Spot:
         return Spot(
             self.draft,
             row,
             need=self.need,
-            members=self._members.get(row, 0),
+            members=self.draft.member_count(self.group, row) if self.group else 0,
             is_grouped=bool(self.group),
             room=1 if self._rooms is None else int(self._rooms[row]),
         )
