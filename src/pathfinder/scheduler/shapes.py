@@ -13,10 +13,8 @@ import numpy as np
 from pathfinder.scheduler.domains import Mask, Numbers, Rows
 from pathfinder.scheduler.draft import MEMBERS_SHIFT, NOWHERE, Draft, preference
 from pathfinder.scheduler.fit import Request, candidates, needs, refusals, room, shortages
-from pathfinder.scheduler.fleet import (
-    CPU,
-    MEMORY,
-)
+from pathfinder.scheduler.fleet import CPU, MEMORY
+from pathfinder.scheduler.ties import eligible
 
 # Beyond such a part of all rows, working all of them out is sooner done than picking some.
 PART: Final = 2
@@ -34,6 +32,7 @@ class Shape:
         self.needed: Numbers = np.array([[self.need[CPU]], [self.need[MEMORY]]], np.int64)
         self._seen = len(draft.placed_rows)
         self._rooms: Numbers | None = None
+        self._eligible: dict[str, Mask] = {}
         self.keys: Numbers = self._worked_out(slice(None))
         self.fit_count = int(np.count_nonzero(self.keys != NOWHERE))
 
@@ -64,6 +63,13 @@ class Shape:
         shift = 0 if self.draft.packs else MEMBERS_SHIFT
         keys[rows[fitting]] += counts[fitting] << shift
         return keys
+
+    def eligible(self, label: str) -> Mask:
+        """The domains of a label that have a node which is open to the shape."""
+        if label not in self._eligible:
+            domains = self.draft.columns.domains(label)
+            self._eligible[label] = eligible(domains, self.is_open)
+        return self._eligible[label]
 
     def rooms(self) -> Numbers:
         """How many more of this shape each node has room for; 0 where none may go."""
