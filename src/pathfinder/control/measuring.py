@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pathfinder.control.life import Life, NodeLife, Shift
-from pathfinder.control.objects import Cluster, Node
+from pathfinder.control.objects import Cluster, Container, Node
 from pathfinder.control.policies import are_measured
 from pathfinder.control.state import State
 from pathfinder.scheduler.fit import names_of_takers
@@ -91,7 +91,8 @@ def used(state: State, life: Life, cluster: str) -> Used:
             containers.update(_used_by_containers(cluster, heard))
     found = Used(nodes, containers)
     for shift in list(life.shifts):
-        if shift.cluster == cluster and not found.foresee(life, shift):
+        is_over = _is_back(state, shift)
+        if shift.cluster == cluster and (is_over or not found.foresee(life, shift)):
             life.shifts.remove(shift)
     return found
 
@@ -106,6 +107,14 @@ def is_about_to_measure(
         return True
     nodes = (state.get(Node, f"{cluster}/{name}") for name in measured.unmeasured)
     return any(node is not None and now_ms - node.created_ms < YOUNG_MS for node in nodes)
+
+
+def _is_back(state: State, shift: Shift) -> bool:
+    """Whether the move did not come about, or has been taken back."""
+    container = state.get(Container, f"{shift.cluster}/{shift.name}")
+    if container is None:
+        return True
+    return container.node == shift.source and container.arriving is None
 
 
 def _has_measured(life: Life, key: str) -> bool:

@@ -166,9 +166,6 @@ def _is_busy(tx: Transaction, life: Life, cluster: Cluster) -> bool:
             keys.discard(key)
             if container.relocation_error:
                 life.unmovable.add(key)
-                where = (container.cluster, container.name)
-                for shift in [each for each in life.shifts if (each.cluster, each.name) == where]:
-                    life.shifts.remove(shift)
     return bool(keys)
 
 

@@ -8,7 +8,7 @@ from pathfinder.control import measuring, queries, rebalancing
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import PatchNode, Put, Rebalance
 from pathfinder.control.policies import USES_KEPT
-from pathfinder.control.rebalancing import RebalancePlan
+from pathfinder.control.rebalancing import PAUSE_MS, RebalancePlan
 from pathfinder.model.errors import DefinitionWrong, Forbidden
 from pathfinder.wire.messages import HEARTBEAT_MS, ContainerUsage, Measurements
 from tests.support.control_room import (
@@ -20,6 +20,7 @@ from tests.support.control_room import (
     deployment,
     settle,
 )
+from tests.support.movers import mover
 
 TICK_MS = 1_000
 TICKS_MAX = 100
@@ -73,6 +74,13 @@ def live(
             measure(nodes, cpu_millis)
         if room.state.revision == revision and not _cluster(room)["moves_left"]:
             return
+
+
+def pass_time(room: ControlRoom, nodes: list[RoomNode], for_ms: int) -> None:
+    """All of it, also while nothing happens."""
+    for _ in range(0, for_ms, TICK_MS):
+        room.tick(TICK_MS)
+        settle(*nodes)
 
 
 def _cluster(room: ControlRoom) -> dict[str, Any]:
@@ -262,7 +270,7 @@ def test_the_policy_waits_for_measurements_and_not_for_ever(
     room: ControlRoom, crowded: list[RoomNode]
 ) -> None:
     room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
-    live(room, crowded, ticks=20)
+    pass_time(room, crowded, PAUSE_MS + TICK_MS)
     assert set(places(room).values()) == {"n1"}
 
     for _ in range(measuring.YOUNG_MS // HEARTBEAT_MS + 2):
@@ -316,3 +324,43 @@ def test_only_who_manages_the_cluster_may(room: ControlRoom) -> None:
     reader = Principal(name="reader", role="app", clusters=(CLUSTER,))
     with pytest.raises(Forbidden):
         room.ask(Rebalance(CLUSTER, 1), principal=reader)
+
+
+def test_the_policy_waits_for_a_node_that_has_just_joined(
+    room: ControlRoom, crowded: list[RoomNode]
+) -> None:
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "moves_per_hour": 1}))
+    room.ask(PatchNode(CLUSTER, "n2", cordoned=True))
+    uses = {f"c{number}": 1_000 for number in range(6)}
+    for _ in range(measuring.YOUNG_MS // HEARTBEAT_MS + 2):
+        room.tick(HEARTBEAT_MS)
+        settle(*crowded)
+        measure(crowded[:1], uses)
+    third = RoomNode(room, "n3").join()
+    nodes = [*crowded, third]
+    pass_time(room, nodes, PAUSE_MS + TICK_MS)
+    assert set(places(room).values()) == {"n1"}
+
+    for _ in range(measuring.USES_MIN):
+        measure(nodes, uses)
+    pass_time(room, nodes, PAUSE_MS + TICK_MS)
+    assert sorted(places(room).values()) == ["n1"] * 5 + ["n3"]
+
+
+def test_one_that_could_not_move_is_measured_where_it_still_is(room: ControlRoom) -> None:
+    first = mover(room, "n1")
+    room.ask(Put({"kind": "Cluster", "name": CLUSTER, "overcommit": {"cpu": 2}}))
+    for name in ("db-1", "db-2"):
+        room.put(container(name, type="STATEFUL", resources={"cpu": 3, "memory": "100MiB"}))
+    first.live()
+    nodes: list[RoomNode] = [first, second := mover(room, "n2")]
+    second.fails["take"] = {"copy": "failed", "copy_error": "no space", "copy_code": "refused"}
+    uses = {"db-1": 3_000, "db-2": 3_000}
+    for _ in range(USES_KEPT):
+        measure(nodes, uses)
+    before = plan(room).before
+    room.ask(Rebalance(CLUSTER, 1))
+    live(room, nodes, ticks=20)
+
+    assert places(room) == {"db-1": "n1", "db-2": "n1"}
+    assert plan(room).before == before
