@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import CHROMIUM, Visits, sign_in
+from tests.support.played_nodes import PlayedNode
 from tests.support.running import Api
 from tests.support.web_stage import PASSWORD, lopsided
 
@@ -19,6 +20,7 @@ pytestmark = [
 
 CLUSTER = "/api/v3/clusters/default"
 UI = "/ui/clusters/default"
+LEASE_MS_MAX = 40_000  # a node is lost after 13.4 s
 
 
 @pytest.fixture
@@ -29,12 +31,12 @@ def opened() -> Iterator[ExitStack]:
 
 def begun(
     browser: Browser, tmp_path: Path, opened: ExitStack, **spec: object
-) -> tuple[Visits, Api]:
+) -> tuple[Visits, Api, list[PlayedNode]]:
     """A lopsided cluster, and who looks at it."""
-    server, _ = opened.enter_context(lopsided(tmp_path, **spec))
+    server, nodes = opened.enter_context(lopsided(tmp_path, **spec))
     api = server.api()
     opened.callback(api.connection.close)
-    return Visits(browser, f"http://127.0.0.1:{server.port}", opened), api
+    return Visits(browser, f"http://127.0.0.1:{server.port}", opened), api, nodes
 
 
 def places(api: Api) -> dict[str, str]:
@@ -51,7 +53,7 @@ def planned(page: Page) -> list[str]:
 def test_what_is_previewed_is_what_then_moves(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     preview = page.get_by_label("What would move")
@@ -80,7 +82,7 @@ def test_what_is_previewed_is_what_then_moves(
 def test_no_more_move_than_are_asked_for(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     page.get_by_label("Moves at most").fill("1")
@@ -99,7 +101,7 @@ def test_it_is_stopped_and_what_is_on_its_way_is_named(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
     """Played nodes copy nothing: what is relocated stays on its way."""
-    visits, api = begun(browser, tmp_path, opened, type="STATEFUL")
+    visits, api, _ = begun(browser, tmp_path, opened, type="STATEFUL")
     person = {"name": "rita", "password": PASSWORD, "role": "reader"}
     assert api.call("POST", "/api/v3/users", person).status == 201
     page = visits.admin(PASSWORD)
@@ -130,7 +132,7 @@ def test_it_is_stopped_and_what_is_on_its_way_is_named(
 def test_the_hourly_budget_of_the_policy_is_told(
     browser: Browser, tmp_path: Path, opened: ExitStack
 ) -> None:
-    visits, api = begun(browser, tmp_path, opened, type="STATELESS")
+    visits, api, _ = begun(browser, tmp_path, opened, type="STATELESS")
     page = visits.admin(PASSWORD)
     page.goto(f"{UI}/balancing")
     expect(page.get_by_label("State")).to_contain_text("moved only when somebody asks")
@@ -139,3 +141,27 @@ def test_the_hourly_budget_of_the_policy_is_told(
 
     expect(page.get_by_label("State")).to_contain_text("Up to 2 containers an hour may be moved")
     expect(page.get_by_label("State")).to_contain_text("of the 2 that the policy may make")
+
+
+def test_what_is_on_a_lost_node_says_what_it_waits_for_and_what_would_be(
+    browser: Browser, tmp_path: Path, opened: ExitStack
+) -> None:
+    visits, api, nodes = begun(browser, tmp_path, opened, type="STATEFUL")
+    page = visits.admin(PASSWORD)
+    listing = visits.page(storage_state=page.context.storage_state())
+    listing.goto(f"{UI}/containers")
+    row = listing.get_by_role("row").filter(has_text="c1")
+    expect(row.get_by_text("ready", exact=True)).to_be_visible()
+    page.goto(f"{UI}/containers/c1")
+    expect(page.get_by_label("Explanation")).to_contain_text("Why on full")
+    nodes[0].fall_silent()
+    expect(page.get_by_text("its node full is lost")).to_be_visible(timeout=LEASE_MS_MAX)
+    expect(row.get_by_text("not ready")).to_be_visible()
+    expect(page.get_by_text("when the machine is dead for certain")).to_be_visible()
+    page.goto(f"{UI}/nodes/full")
+    page.get_by_role("link", name="What if it is dead?").click()
+
+    moves = page.get_by_label("Moves", exact=True)
+    expect(moves).to_contain_text("they move only when a person confirms that the machine is dead")
+    expect(moves.get_by_role("row").filter(has_text="full → free")).to_have_count(6)
+    assert set(places(api).values()) == {"full"}
