@@ -7,6 +7,7 @@ from pathfinder.model.errors import DefinitionWrong
 
 HOSTNAME_LENGTH_MAX: Final = 63  # RFC 1123: one DNS label, which daemons require of a container
 NAME_LENGTH_MAX: Final = 63
+SUFFIXES: Final = tuple(f"-{ordinal:02}" for ordinal in range(100))
 HOSTNAME: Final = re.compile(r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
 NAME: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?")
 LABEL_KEY: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?")
@@ -38,4 +39,4 @@ def name(value: object, place: str) -> str:
 def replica_name(deployment: str, ordinal: int) -> str:
     """`NAME-01` to `NAME-99`, as Pathfinder has always named replicas."""
     assert 1 <= ordinal <= 99, ordinal
-    return f"{deployment}-{ordinal:02}"
+    return deployment + SUFFIXES[ordinal]
