@@ -12,7 +12,7 @@ import numpy as np
 
 from pathfinder.model.resources import NOTHING, Resources
 from pathfinder.model.selectors import Requirement
-from pathfinder.scheduler.domains import Domains, Mask, Numbers, domains_from
+from pathfinder.scheduler.domains import Cells, Domains, Mask, Numbers, domains_from
 from pathfinder.scheduler.sharing import Index, copied
 
 Taken = tuple[str, Resources, str, bool]  # node, what one takes there, its group, is it STATEFUL
@@ -114,6 +114,7 @@ class Columns:
         self.rules = rules
         self._masks: dict[str | Requirement, Mask] = {}
         self._domains: dict[str, Domains] = {}
+        self._cells: dict[tuple[str, ...], Cells] = {}
         self._is_arranged = True
 
     def copy(self) -> "Columns":
@@ -294,6 +295,14 @@ class Columns:
             self._domains[label] = domains_from(values)
         return self._domains[label]
 
+    def cells(self, labels: tuple[str, ...]) -> Cells:
+        """The nodes that none of these labels tells apart. Remembered."""
+        if labels not in self._cells:
+            if len(self._cells) == DOMAINS_MAX:
+                self._cells.clear()
+            self._cells[labels] = Cells([self.domains(label) for label in labels], len(self.names))
+        return self._cells[labels]
+
     def _value(self, name: str, label: str) -> str | None:
         view = self.views.get(name)
         if view is None:
@@ -303,6 +312,7 @@ class Columns:
     def _forget_answers(self) -> None:
         self._masks.clear()
         self._domains.clear()
+        self._cells.clear()
 
     def row(self, name: str) -> int:
         """The node's row, made when it has none; valid until the next `arrange`."""

@@ -1,32 +1,28 @@
 """Choosing nodes for containers with ties to others, or with preferences.
 
-One more member changes what a whole domain is worth, so that a heap of the best nodes does not
-do. Instead every node has its penalty (of the wishes that are not met) and its key (how good it is
-else) in columns; one placement brings the rows of the domains concerned up to date, and the best
-row is the smallest of the column. Only when a must changes everywhere (the domain with the fewest
-members has one more; the first replica is there) are all rows worked out again: at most once for
-as many placements as there are domains.
+One more replica changes what a whole domain is worth, so that a heap of the best nodes does not do.
+But what its own ties say is the same for all nodes with the same values of their labels: these are
+a *cell*, the racks of a cluster for instance. Within a cell the best node is found by what does not
+change (its penalty of wishes that have nothing to do with its own replicas, and how good it is
+else); between cells a heap has the best node of each, and a placement renews the entries of the
+cells whose domains have one more. That replicas are never two on a node needs no cells of single
+nodes: each node is taken once.
 """
 
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 import numpy as np
 
-from pathfinder.scheduler.domains import Domains, Numbers, Rows
+from pathfinder.scheduler.domains import Cells, Domains, Mask, Numbers
 from pathfinder.scheduler.draft import NOWHERE, Draft, Placement, Spot, Unplaced
 from pathfinder.scheduler.fit import Request
 from pathfinder.scheduler.shapes import Shape
-from pathfinder.scheduler.ties import (
-    Tie,
-    broken_by,
-    counted,
-    fewest,
-    on_rows,
-    penalty,
-)
+from pathfinder.scheduler.ties import Tie, broken_by, counted, fewest, on_rows, penalty
 
 PENALTY_BITS: Final = 50
 PENALTY_MAX: Final = 8_190  # above it all are equally bad; with the key below in 63 bits
+LAST: Final = int(NOWHERE)
 
 
 class _State:
@@ -35,9 +31,12 @@ class _State:
     def __init__(self, draft: Draft, tie: Tie, request: Request, shape: Shape) -> None:
         self.tie = tie
         self.domains: Domains = draft.columns.domains(tie.over)
-        self.is_own = tie.group == request.group
         self.counts = counted(self.domains, draft.group_counts(tie.group))
-        self.is_single = len(self.domains.names) == len(self.domains.rows)  # one node in each
+        self.is_own = tie.group == request.group
+        self._deployment = tie.group.rpartition("/")[2]
+        # No two replicas on a node: a node that has been given one is given no other.
+        self.is_apart = self.is_own and tie.kind == "far" and not tie.weight and tie.over == "node"
+        self.least = 0
         if tie.kind == "spread":
             self.among = shape.eligible(tie.over)
             self.note_least()
@@ -47,27 +46,26 @@ class _State:
         self.least = fewest(self.counts, self.among)
         self.at_least = int(np.count_nonzero(self.counts[self.among] == self.least))
 
-    def is_last_at_least(self, domain: int, count: int) -> bool:
-        """Whether a spread's least is another one when this domain, with so many, has one more."""
-        is_must = not self.tie.weight
-        return is_must and self.at_least == 1 and count == self.least and bool(self.among[domain])
+    def broken(self) -> Mask:
+        """The domains where one more would break the must."""
+        return broken_by(self.tie, self.counts, self.least, is_own=self.is_own)
 
-    def broken(self) -> Numbers:
-        """1 where one more would break the must."""
-        least = self.least if self.tie.kind == "spread" else 0
-        broken = broken_by(self.tie, self.counts, least, is_own=self.is_own)
-        rows: Numbers = on_rows(self.domains, broken, unlabelled=self.tie.kind != "far").astype(
-            np.int64
-        )
-        return rows
+    def broken_rows(self) -> Mask:
+        """The same of nodes."""
+        return on_rows(self.domains, self.broken(), unlabelled=self.tie.kind != "far")
 
     def penalties(self) -> Numbers:
         """How little the wish is met on each node."""
-        least = self.least if self.tie.kind == "spread" else 0
-        by_domain, unlabelled = penalty(self.tie, self.counts, least)
-        rows: Numbers = np.full(len(self.domains.ids), unlabelled, np.int64)
-        rows[self.domains.rows] = by_domain[self.domains.of_rows]
-        return rows
+        by_domain, unlabelled = penalty(self.tie, self.counts, self.least)
+        return np.append(by_domain, unlabelled)[self.domains.ids]  # -1: the last one
+
+    def reason(self, row: int) -> str:
+        """What it has to do with a node."""
+        over, domain = self.tie.over, int(self.domains.ids[row])
+        if domain < 0:
+            return f"has no {over}"
+        count = int(self.counts[domain])
+        return f"{over} {self.domains.names[domain]} has {count} of {self._deployment}"
 
 
 class TiedChooser:
@@ -93,16 +91,156 @@ class TiedChooser:
         self._reserve()
         return found
 
+    def best(self, count: int) -> list[tuple[str, str]]:
+        """The names of the best nodes now, the best first, and what speaks for each."""
+        heads = self._values[np.argsort(self._cells.order)]
+        totals = self._totals(heads, np.arange(len(heads)), self._cells.of_rows)
+        rows = np.argsort(totals, kind="stable")[:count].tolist()
+        names = self._draft.columns.names
+        return [
+            (names[row], self._why(self._spot(row), row)) for row in rows if totals[row] != NOWHERE
+        ]
+
+    def _begin(self) -> None:
+        """Work out every row, and the best one of each cell."""
+        draft, request, shape = self._draft, self._request, self._shape
+        shape.refresh()
+        self._seen = len(draft.placed_rows)
+        self._spots: dict[int, Spot] = {}
+        self._members: dict[int, int] = draft.members(request.group) if request.group else {}
+        self._states = [_State(draft, tie, request, shape) for tie in self._ties]
+        self._own = [state for state in self._states if state.is_own and not state.is_apart]
+        self._is_apart = any(state.is_apart for state in self._states)
+        shut: Mask = shape.rooms() < 1
+        penalties: Numbers = np.zeros(len(shut), np.int64)
+        for requirement, weight in request.preferences:
+            penalties += weight * ~draft.columns.meets(requirement)
+        for state in self._states:
+            if state in self._own:
+                continue
+            if state.tie.weight:
+                penalties += state.penalties()
+            else:
+                shut |= state.broken_rows()
+        worth = np.minimum(penalties, PENALTY_MAX) << PENALTY_BITS
+        worth += shape.keys_for(self._members)
+        worth[shut] = NOWHERE
+        self._cells: Cells = draft.columns.cells(tuple(state.tie.over for state in self._own))
+        self._values: Numbers = worth[self._cells.order]
+        self._at = self._cells.smallest(self._values)
+        self._heads: Numbers = self._values[self._at]
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """What the own ties say of each cell as it is now, and the best node of all."""
+        self._shut: Numbers = np.zeros(len(self._heads), np.int64)
+        self._penalties: Numbers = np.zeros(len(self._heads), np.int64)
+        for state, ids in zip(self._own, self._cells.ids, strict=True):
+            if state.tie.weight:
+                by_domain, unlabelled = penalty(state.tie, state.counts, state.least)
+                self._penalties += np.append(by_domain, unlabelled)[ids]
+            else:
+                self._shut += np.append(state.broken(), state.tie.kind != "far")[ids]
+        cells = np.arange(len(self._heads))
+        totals = self._totals(self._heads, cells, cells)
+        rows = self._cells.order[self._at]
+        self._entries: list[tuple[int, int, int]] = list(
+            zip(totals.tolist(), rows.tolist(), cells.tolist(), strict=True)
+        )
+        self._heap = [entry for entry in self._entries if entry[0] != LAST]
+        heapify(self._heap)
+
+    def _totals(self, heads: Numbers, places: Numbers, cells: Numbers) -> Numbers:
+        """How good nodes are with what the own ties say of their cells; the smaller the better."""
+        left = PENALTY_MAX - (heads[places] >> PENALTY_BITS)
+        totals = heads[places] + (np.minimum(self._penalties[cells], left) << PENALTY_BITS)
+        found: Numbers = np.where(
+            (heads[places] == NOWHERE) | (self._shut[cells] > 0), NOWHERE, totals
+        )
+        return found
+
     def _one(self) -> Placement | Unplaced:
-        row = int(self._scores.argmin()) if len(self._scores) else -1
-        if row < 0 or self._scores[row] == NOWHERE:
+        heap, entries = self._heap, self._entries
+        while heap and entries[heap[0][2]] is not heap[0]:
+            heappop(heap)  # an earlier one of its cell
+        if not heap:
             return self._explained()
+        _, row, cell = heappop(heap)
         spot = self._spots.get(row) or self._spot(row)
         name = self._draft.columns.names[row]
         placement = Placement(f"{self._request.cluster}/{name}", self._why(spot, row))
         self._taken.append(row)
-        self._take(row, spot)
+        self._take(cell, spot)
         return placement
+
+    def _take(self, cell: int, spot: Spot) -> None:
+        """One more on the best node of a cell: what that means for it, and for its domains."""
+        at = self._at[cell]
+        if not self._is_apart:
+            spot.take()
+        if self._is_apart or not spot.room:
+            self._values[at] = NOWHERE
+        else:
+            penalties = int(self._values[at]) >> PENALTY_BITS
+            self._values[at] = (penalties << PENALTY_BITS) + spot.key()
+        start, end = self._cells.bounds(cell)
+        self._at[cell] = at = start + int(self._values[start:end].argmin())
+        self._heads[cell] = self._values[at]
+        is_all = False
+        for state, ids in zip(self._own, self._cells.ids, strict=True):
+            if (domain := int(ids[cell])) >= 0:
+                is_all = self._count(state, domain, ids, cell) or is_all
+        if is_all:
+            self._weigh()
+        else:
+            self._renew(cell)
+
+    def _count(self, state: _State, domain: int, ids: Numbers, cell: int) -> bool:
+        """One more in a domain; whether that changes what holds of other domains."""
+        tie, before = state.tie, int(state.counts[domain])
+        state.counts[domain] += 1
+        if tie.weight:
+            # That others are a little better by comparison is in the numbers.
+            change = -tie.weight * (before == 0) if tie.kind == "near" else tie.weight
+            self._change(self._penalties, change, domain, ids, cell)
+            return False
+        if tie.kind == "near":
+            return before == 0 and int(state.counts.sum()) == 1
+        if tie.kind == "far":
+            is_broken_now = before == 0
+        else:
+            if before == state.least and state.among[domain]:
+                state.at_least -= 1
+                if not state.at_least:
+                    state.note_least()
+                    return True
+            is_broken_now = before + 2 - state.least > tie.skew >= before + 1 - state.least
+        self._change(self._shut, int(is_broken_now), domain, ids, cell)
+        return False
+
+    def _change(self, of_cells: Numbers, change: int, domain: int, ids: Numbers, cell: int) -> None:
+        """Something changes for all cells of a domain; `cell` is renewed afterwards anyway."""
+        if not change:
+            return
+        if len(self._own) == 1:
+            of_cells[cell] += change  # each domain is a cell
+            return
+        cells = np.flatnonzero(ids == domain)
+        of_cells[cells] += change
+        for each in cells.tolist():
+            if each != cell:
+                self._renew(each)
+
+    def _renew(self, cell: int) -> None:
+        """Another entry for a cell, whose best node or whose penalty is another one."""
+        total, row = int(self._heads[cell]), int(self._cells.order[self._at[cell]])
+        if total == LAST or self._shut[cell]:
+            self._entries[cell] = (LAST, row, cell)
+            return
+        left = PENALTY_MAX - (total >> PENALTY_BITS)
+        total += min(int(self._penalties[cell]), left) << PENALTY_BITS
+        entry = self._entries[cell] = (total, row, cell)
+        heappush(self._heap, entry)
 
     def _reserve(self) -> None:
         """Tell the draft what has been taken: at once, unless a node has been taken twice."""
@@ -116,111 +254,6 @@ class TiedChooser:
                 self._draft.reserve(row, self._request, self._need)
         self._seen += len(taken)
         self._taken = []
-
-    def best(self, count: int) -> list[tuple[str, str]]:
-        """The names of the best nodes now, the best first, and what speaks for each."""
-        rows = np.argsort(self._scores, kind="stable")[:count].tolist()
-        names = self._draft.columns.names
-        return [
-            (names[row], self._why(self._spot(row), row))
-            for row in rows
-            if self._scores[row] != NOWHERE
-        ]
-
-    def _begin(self) -> None:
-        """Work out every row."""
-        draft, request, shape = self._draft, self._request, self._shape
-        shape.refresh()
-        self._seen = len(draft.placed_rows)
-        self._spots: dict[int, Spot] = {}
-        self._members: dict[int, int] = draft.members(request.group) if request.group else {}
-        rooms = shape.rooms()
-        self._keys = shape.keys_for(self._members).copy()
-        self._states = [_State(draft, tie, request, shape) for tie in self._ties]
-        self._own = [state for state in self._states if state.is_own]
-        # Replicas that no two of are on one node: how good it is for another one does not matter.
-        self._is_apart = any(
-            state.tie.kind == "far" and not state.tie.weight and state.tie.over == "node"
-            for state in self._own
-        )
-        self._penalties: Numbers = np.zeros(len(self._keys), np.int64)
-        for requirement, weight in request.preferences:
-            self._penalties += weight * ~draft.columns.meets(requirement)
-        self._blocks: Numbers = (rooms < 1).astype(np.int64)
-        for state in self._states:
-            if state.tie.weight:
-                self._penalties += state.penalties()
-            else:
-                self._blocks += state.broken()
-        self._scores: Numbers = self._scored(slice(None))
-
-    def _scored(self, rows: slice | Rows) -> Numbers:
-        worth = (np.minimum(self._penalties[rows], PENALTY_MAX) << PENALTY_BITS) + self._keys[rows]
-        found: Numbers = np.where(self._blocks[rows] > 0, NOWHERE, worth)
-        return found
-
-    def _score(self, row: int) -> int:
-        """The same of one row, in plain numbers."""
-        if self._blocks[row]:
-            return int(NOWHERE)
-        return (min(int(self._penalties[row]), PENALTY_MAX) << PENALTY_BITS) + int(self._keys[row])
-
-    def _take(self, row: int, spot: Spot) -> None:
-        """One more on a node: what that means for it, and for its domains."""
-        if not self._is_apart:
-            spot.take()
-            self._keys[row] = spot.key()
-            self._blocks[row] += not spot.room
-        is_stale = False
-        for state in self._own:
-            if (domain := int(state.domains.ids[row])) >= 0:
-                is_stale = self._count(state, domain, row) or is_stale
-        if is_stale:
-            self._reserve()
-            self._begin()
-        else:
-            self._scores[row] = self._score(row)
-
-    def _count(self, state: _State, domain: int, row: int) -> bool:
-        """One more in a domain; whether that changes what holds of other domains."""
-        tie, before = state.tie, int(state.counts[domain])
-        if tie.kind == "spread" and state.is_last_at_least(domain, before):
-            self._raise_least(state, domain)
-            return False
-        state.counts[domain] += 1
-        if tie.weight:
-            change = -tie.weight * (before == 0) if tie.kind == "near" else tie.weight
-            self._penalize(state, domain, row, change)
-            return False  # that others are a little better by comparison is in the numbers
-        if tie.kind == "near":
-            return before == 0 and int(state.counts.sum()) == 1
-        if tie.kind == "far":
-            is_broken_now = before == 0
-        else:
-            state.at_least -= before == state.least and bool(state.among[domain])
-            is_broken_now = before + 2 - state.least > tie.skew >= before + 1 - state.least
-        if is_broken_now:
-            rows = row if state.is_single else state.domains.rows_of(domain)
-            self._blocks[rows] += 1
-            self._scores[rows] = NOWHERE
-        return False
-
-    def _raise_least(self, state: _State, domain: int) -> None:
-        """No domain has as few as before: what one more would break is another matter now."""
-        was = state.broken()
-        state.counts[domain] += 1
-        state.note_least()
-        self._blocks += state.broken() - was
-        self._scores = self._scored(slice(None))
-
-    def _penalize(self, state: _State, domain: int, row: int, change: int) -> None:
-        """Make a domain worse; its node with the new member is scored afterwards anyway."""
-        if state.is_single:
-            self._penalties[row] += change
-        elif change:
-            rows = state.domains.rows_of(domain)
-            self._penalties[rows] += change
-            self._scores[rows] = self._scored(rows)
 
     def _spot(self, row: int) -> Spot:
         made = self._spots[row] = Spot(
@@ -241,26 +274,20 @@ class TiedChooser:
 
     def _why(self, spot: Spot, row: int) -> str:
         percent, word, members = spot.why()
-        reasons = [self._tie_reason(state, row) for state in self._states]
-        unmet = [
-            requirement.text()
-            for requirement, _ in self._request.preferences
-            if not self._draft.columns.meets(requirement)[row]
-        ]
-        if unmet:
-            reasons.append(f"without {', '.join(unmet)}, which it would rather have")
-        elif self._request.preferences:
-            reasons.append("as it prefers")
+        reasons = [state.reason(row) for state in self._states]
+        if self._request.preferences:
+            reasons.append(self._preferred(row))
         if self._request.group:
             reasons.append(f"replicas of {self._deployment} here: {members}")
         reasons.append(f"{percent} % of {word} free")
         return ", ".join(reasons)
 
-    @staticmethod
-    def _tie_reason(state: _State, row: int) -> str:
-        tie, domain = state.tie, int(state.domains.ids[row])
-        deployment = tie.group.rpartition("/")[2]
-        if domain < 0:
-            return f"has no {tie.over}"
-        count = int(state.counts[domain])
-        return f"{tie.over} {state.domains.names[domain]} has {count} of {deployment}"
+    def _preferred(self, row: int) -> str:
+        unmet = [
+            requirement.text()
+            for requirement, _ in self._request.preferences
+            if not self._draft.columns.meets(requirement)[row]
+        ]
+        return (
+            f"without {', '.join(unmet)}, which it would rather have" if unmet else "as it prefers"
+        )
