@@ -23,10 +23,14 @@ function mayPass(problem: unknown): boolean {
   );
 }
 
-/** For the life of a component. `load` is called anew when what it reads changes. */
+/**
+ * For the life of a component. `load` is called anew when what it reads changes. `share`: asked for
+ * at most one part in so many of the time.
+ */
 export function watched<T>(
   load: () => Promise<T>,
   concerns: (event: Happening) => boolean,
+  share = SHARE,
 ): Watched<T> {
   let value = $state.raw<T>();
   let problem = $state.raw<unknown>();
@@ -57,7 +61,7 @@ export function watched<T>(
     if (isStale) soon();
   }
 
-  function soon(afterMs = Math.max(TOGETHER_MS, tookMs * SHARE)): void {
+  function soon(afterMs = Math.max(TOGETHER_MS, tookMs * share)): void {
     isStale = true;
     if (timer !== undefined || isAsking) return;
     timer = setTimeout(() => {
