@@ -69,12 +69,19 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> 
         is_any = is_any or bool(placed)
         if len(placed) == len(batch):
             continue
+        # For what asks for the same, the first has found nobody to make room for the others too.
+        stuck: dict[int, tuple[str, ...]] = {}
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
             if isinstance(decision, Placement):
                 continue
             if was.nominated and is_room_being_made(tx.state, was, was.nominated):
                 tx.put_back(was)
-            elif (more := make_room(tx, life, container, request, moving)) is not None:
+                continue
+            more = stuck.get(id(request))
+            if more is None:
+                more = make_room(tx, life, container, request, moving)
+            if more is not None:
+                stuck[id(request)] = more
                 document = decision.explanation.document()
                 _explain(tx, container, {**document, "remedies": [*document["remedies"], *more]})
     return is_any

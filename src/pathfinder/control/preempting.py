@@ -1,6 +1,7 @@
 """Making room for a container of higher priority, within what others may be asked to give up."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,10 @@ from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.preempt import Occupant, preempt
 
 NAMES_SHOWN_MAX: Final = 5
-REFUSED_MAX: Final = 10  # after so many with no other place, only what is STATELESS makes room
+# After so many with no other place only what is STATELESS makes room: on that node, and at all.
+REFUSED_ON_NODE_MAX: Final = 3
+REFUSED_MAX: Final = 12
+REFUSED_TOLD_MAX: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +48,18 @@ def make_room(
     if not priority or cluster is None or cluster.policy.preemption == "none":
         return ()
     with_stateful = cluster.policy.preemption == "all"
-    there: dict[str, tuple[Occupant, ...]] = {}
-    refused: dict[str, str] = {}
-
-    def occupants(node: str) -> list[Occupant]:
-        if node not in there:
-            there[node] = tuple(
-                occupant
-                for each in state.on_node(f"{container.cluster}/{node}")
-                for occupant in _occupants(state, life, each, node, priority)
-            )
-        may_be_stateful = with_stateful and len(refused) < REFUSED_MAX
-        return [
-            one
-            for one in there[node]
-            if not one.name or (one.name not in refused and (may_be_stateful or not one.stateful))
-        ]
-
+    asked = _Asked(state, life, container, priority, with_stateful=with_stateful)
     while True:
         found = preempt(
-            feasible(state.fleet, request), occupants, lambda group: spare(state, life, group)
+            feasible(state.fleet, request), asked.occupants, lambda group: spare(state, life, group)
         )
         if found is None:
-            return tuple(refused.values())
+            return asked.told()
         victims = [tx.need(Container, f"{container.cluster}/{one.name}") for one in found.taken]
         goals, without = _destinations(tx, victims, moving)
         if not without:
             break
-        refused.update(without)
+        asked.refuse(found.node, without)
     for victim in victims:
         own = state.priority_of(victim)
         why = f"makes room for {container.name}, of priority {priority} (its own: {own})"
@@ -91,6 +79,54 @@ def make_room(
         )
     )
     return None
+
+
+class _Asked:
+    """Who may be asked to make room for one container, and who has no other place to go to."""
+
+    def __init__(
+        self,
+        state: State,
+        life: Life,
+        container: Container,
+        priority: int,
+        *,
+        with_stateful: bool,
+    ) -> None:
+        self._state, self._life, self._cluster = state, life, container.cluster
+        self._priority, self._with_stateful = priority, with_stateful
+        self._there: dict[str, tuple[Occupant, ...]] = {}
+        self._refused: dict[str, str] = {}
+        self._refused_on: Counter[str] = Counter()
+
+    def occupants(self, node: str) -> list[Occupant]:
+        """Of a node: who may go, and what is going."""
+        if node not in self._there:
+            self._there[node] = tuple(
+                occupant
+                for each in self._state.on_node(f"{self._cluster}/{node}")
+                for occupant in _occupants(self._state, self._life, each, node, self._priority)
+            )
+        may_be_stateful = (
+            self._with_stateful
+            and len(self._refused) < REFUSED_MAX
+            and self._refused_on[node] < REFUSED_ON_NODE_MAX
+        )
+        return [
+            one
+            for one in self._there[node]
+            if not one.name
+            or (one.name not in self._refused and (may_be_stateful or not one.stateful))
+        ]
+
+    def refuse(self, node: str, why: Mapping[str, str]) -> None:
+        """These have no other place: ask others. why: by name, what would give them one."""
+        self._refused.update(why)
+        self._refused_on[node] += len(why)
+
+    def told(self) -> tuple[str, ...]:
+        """What would let some of those go that could have made room."""
+        return tuple(self._refused.values())[:REFUSED_TOLD_MAX]
 
 
 def keeps_data(container: Container) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pathfinder.control.commands import Delete, PatchNode, Put
+from pathfinder.control.preempting import REFUSED_ON_NODE_MAX
 from tests.support.control_room import (
     CLUSTER,
     FACTS,
@@ -15,7 +16,7 @@ from tests.support.control_room import (
     deployment,
     settle,
 )
-from tests.support.movers import Mover, mover
+from tests.support.movers import MOVER, Mover, mover
 
 
 @pytest.fixture
@@ -327,3 +328,42 @@ def test_the_journal_tells_the_same_state(room: ControlRoom, node: RoomNode) -> 
 
     assert rebuilt.fleet.used("c/n1") == room.state.fleet.used("c/n1")
     assert rebuilt.fleet.count("c/n1") == 2
+
+
+def test_one_that_can_move_is_found_behind_many_that_cannot(room: ControlRoom) -> None:
+    policy(room, "all")
+    both = replace(MOVER, kinds=("system", "application"))
+    first = mover(room, "n1", both)
+    for number in range(REFUSED_ON_NODE_MAX + 1):  # without volumes: nothing keeps their data
+        room.put(asks(2, f"app-{number}", type="STATEFUL", kind="application"))
+    first.live()
+    second = mover(room, "n2", both)
+    room.put(asks(4, "db", 1, type="STATEFUL"))
+    room.put(asks(4, "other", 20))
+    settle(first, second)
+    third = mover(room, "n3", replace(MOVER, cpu_millis=4_000))
+    room.put(asks(5, "high", 9, constraints=["node notin (n3)"]))
+    settle(first, second, third)
+    assert room.container("high").node == ""
+    assert len([t for t in room.container("high").explanation["remedies"] if "elsewhere" in t]) == 2
+
+    room.put(asks(4, "modest", 9, constraints=["node notin (n3)"]))
+    settle(first, second, third)
+    assert (room.container("modest").node, room.container("db").node) == ("n2", "n3")
+
+
+def test_replicas_that_find_nobody_to_make_room_all_say_so(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    policy(room, "all")
+    room.put(asks(4, "db", type="STATEFUL"))
+    room.put(asks(2, "low"))
+    node.live()
+    room.put(replicated(4, "high", 3, 9, floor=0))
+    node.live()
+
+    assert running(room) == ["db", "high-01"]
+    assert [
+        any("elsewhere for db" in text for text in room.container(name).explanation["remedies"])
+        for name in ("high-02", "high-03")
+    ] == [True, True]
