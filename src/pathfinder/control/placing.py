@@ -39,18 +39,21 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
     moving: how those move with their data that make room.
     """
     keys = tx.state.pending if tx.place_all else tx.placing & tx.state.pending
-    tx.placing, tx.place_all = set(), False
-    while keys and _place(tx, life, keys, moving):
-        keys = set(tx.state.pending_near)  # the one that they wait for may be there now
-
-
-def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> bool:
-    """Whether any of them was given a node."""
-    waiting = _in_turn(tx.state, keys)
+    waiting = [*tx.state.containers(keys), *tx.fresh]
     if life.recovering:
-        for _, container in waiting:
+        tx.put_all(tx.fresh)
+        for container in waiting:
             _explain(tx, container, _recovering(tx, life))
-        return False
+        waiting = []
+    tx.placing, tx.place_all, tx.fresh = set(), False, []
+    while waiting and _place(tx, life, waiting, moving):
+        # The one that they wait for may be there now.
+        waiting = tx.state.containers(tx.state.pending_near)
+
+
+def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving: Moving) -> bool:
+    """Whether any of them was given a node."""
+    waiting = _in_turn(tx.state, containers)
     is_any = False
     for batch in list(_batches(waiting)):
         free = [_without_nomination(tx, container) for container in batch]
@@ -69,6 +72,7 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> 
         is_any = is_any or bool(placed)
         if len(placed) == len(batch):
             continue
+        _put_unplaced(tx, free, decisions)
         # For what asks for the same, the first has found nobody to make room for the others too.
         stuck: dict[int, tuple[str, ...]] = {}
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
@@ -87,16 +91,30 @@ def _place(tx: Transaction, life: Life, keys: Iterable[str], moving: Moving) -> 
     return is_any
 
 
-def _in_turn(state: State, keys: Iterable[str]) -> list[tuple[int, Container]]:
+def _put_unplaced(
+    tx: Transaction, containers: Sequence[Container], decisions: Sequence[Placement | Unplaced]
+) -> None:
+    """What is new and has to wait is there from now on, before anything is said of it."""
+    there = tx.state.things[Container.KIND]
+    tx.put_all(
+        container
+        for container, decision in zip(containers, decisions, strict=True)
+        if isinstance(decision, Unplaced) and container.key not in there
+    )
+
+
+def _in_turn(state: State, containers: Iterable[Container]) -> list[tuple[int, Container]]:
     """With their priorities: the higher first, then who has waited longer, then by name."""
     known: dict[str, int] = {}
     waiting = []
-    for container in state.containers(keys):
-        group = container.group or container.key
+    for container in containers:
+        key = container.key
+        group = container.group or key
         if group not in known:
             known[group] = state.priority_of(container)
-        waiting.append((known[group], container))
-    return sorted(waiting, key=lambda each: (-each[0], each[1].created_ms, each[1].revision))
+        waiting.append((-known[group], container.created_ms, container.revision, key, container))
+    waiting.sort(key=itemgetter(0, 1, 2, 3))
+    return [(-priority, container) for priority, *_, container in waiting]
 
 
 def _decided(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:

@@ -28,6 +28,7 @@ class Transaction:
         self.nodes: set[str] = set()
         self.tell_all: set[str] = set()  # nodes whose next answer must be complete
         self.deployments: set[str] = set()
+        self.fresh: list[Container] = []  # replicas that are put when it is known where they go
         self.placing: set[str] = set()
         self.place_all = False
         self._edits: dict[tuple[str, str], tuple[Thing | None, Thing | None]] = {}
@@ -124,15 +125,21 @@ class Transaction:
 
     def happened_to(self, action: str, containers: Iterable[Container]) -> None:
         """Say that the same happened to several; where they are, and why, is their own."""
-        for container in containers:
-            self.event(
-                action,
+        self._events += [
+            Event(
+                revision=self.revision,
+                index=index,
+                time_ms=self.now_ms,
                 kind=Container.KIND,
                 cluster=container.cluster,
                 name=container.name,
                 node=container.node,
+                action=action,
                 why=container.why,
+                who=self.who,
             )
+            for index, container in enumerate(containers, len(self._events))
+        ]
 
     def is_empty(self) -> bool:
         """Whether nothing has been edited and nothing happened."""
@@ -160,6 +167,7 @@ class Transaction:
         self._events.clear()
         for follow_up in (self.nodes, self.tell_all, self.deployments, self.placing):
             follow_up.clear()
+        self.fresh.clear()
         self.place_all = False
 
     def _set(self, kind: str, key: str, after: Thing | None) -> None:

@@ -224,22 +224,29 @@ def create_replicas(tx: Transaction, deployment: Deployment, ordinals: Sequence[
     if not ordinals:
         return  # without a look at what they would be, which may have to wait
     each, name = renderer(tx.state, deployment), deployment.name
-    made = [
-        replace(
-            _new(
-                tx,
-                deployment.cluster,
-                replica_name(name, ordinal),
-                each(ordinal),
-                deployment.labels,
-            ),
-            deployment=name,
-            ordinal=ordinal,
-            round=0 if deployment.refers else generation(tx),
-        )
-        for ordinal in ordinals
-    ]
-    _created(tx, tx.put_all(made))
+    first = replace(
+        _new(tx, deployment.cluster, name, each(ordinals[0]), deployment.labels),
+        deployment=name,
+    )
+    made = [_replica(first, ordinal, each(ordinal)) for ordinal in ordinals]
+    if deployment.refers:
+        made = [replace(replica, round=0) for replica in made]
+    if tx.state.nodes_with_orphans:
+        _created(tx, tx.put_all(made))
+    else:
+        tx.happened_to("created", made)
+        tx.fresh += made
+
+
+def _replica(like: Container, ordinal: int, what: Rendered) -> Container:
+    return replace(
+        like,
+        name=replica_name(like.deployment, ordinal),
+        ordinal=ordinal,
+        spec=what.spec,
+        digest=what.digest,
+        bootstrap_digest=what.bootstrap_digest,
+    )
 
 
 def _new(
@@ -255,6 +262,8 @@ def _new(
         round=number,
         labels=labels,
         generation=number,
+        revision=tx.revision,
+        created_ms=tx.now_ms,
         changed_ms=tx.now_ms,
     )
 
@@ -262,8 +271,6 @@ def _new(
 def _created(tx: Transaction, made: list[Container]) -> list[Container]:
     tx.happened_to("created", made)
     tx.placing.update(each.key for each in made)
-    if not tx.state.nodes_with_orphans:
-        return made
     return [_claim_orphan(tx, each) for each in made]
 
 
