@@ -447,11 +447,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     who: str = ""
 
 
+# In the order in which a snapshot has them: deployments before their replicas, which are counted
+# as they come.
 THINGS: tuple[type[Thing], ...] = (
     Cluster,
     Node,
-    Container,
     Deployment,
+    Container,
     Remote,
     Image,
     Token,

@@ -155,9 +155,15 @@ class State:
         there: dict[str, list[Taken]] = {}  # by cluster
         cluster = deployment = group = ""
         members, definition = set[str](), None
+        spec, takes_named = None, False
         for key, container in containers.items():
             before = table.get(key)
-            if not _is_plain(container) or (before is not None and not _is_waiting(before)):
+            if container.spec is not spec:
+                spec = container.spec
+                takes_named = bool(spec.ports or spec.resources.extra)
+            # What counts on other nodes too, or takes something that has a name, is put by `set`.
+            is_more = takes_named or container.leaving or container.nominated
+            if is_more or (before is not None and not _is_waiting(before)):
                 self.set(Container.KIND, key, container)
                 continue
             table[key] = container
@@ -182,7 +188,6 @@ class State:
                 self.pending_near.discard(key)
             if node := container.node:
                 self.containers_of_node.to_change(f"{cluster}/{node}").add(key)
-                spec = container.spec
                 taken = (node, spec.resources, group, spec.type == "STATEFUL")
                 if cluster not in there:
                     there[cluster] = []
@@ -333,12 +338,6 @@ def rules_of(cluster: Cluster) -> Rules:
             quota.containers,
         ),
     )
-
-
-def _is_plain(container: Container) -> bool:
-    """Whether it counts on no node but its own, and takes nothing there that has a name."""
-    spec = container.spec
-    return not (container.leaving or container.nominated or spec.ports or spec.resources.extra)
 
 
 def _is_waiting(before: Thing) -> bool:

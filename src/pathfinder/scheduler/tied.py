@@ -31,7 +31,11 @@ class _State:
     def __init__(self, draft: Draft, tie: Tie, request: Request, shape: Shape) -> None:
         self.tie = tie
         self.domains: Domains = draft.columns.domains(tie.over)
-        self.counts = counted(self.domains, draft.group_counts(tie.group))
+        self.counts: Numbers = (
+            counted(self.domains, draft.group_counts(tie.group))
+            if draft.members(tie.group)
+            else np.zeros(len(self.domains.names), np.int64)
+        )
         self.is_own = tie.group == request.group
         self._deployment = tie.group.rpartition("/")[2]
         # No two replicas on a node: a node that has been given one is given no other.
@@ -120,7 +124,7 @@ class TiedChooser:
                 continue
             if state.tie.weight:
                 penalties += state.penalties()
-            else:
+            elif not state.is_apart or self._members:
                 shut |= state.broken_rows()
         worth = np.minimum(penalties, PENALTY_MAX) << PENALTY_BITS
         worth += shape.keys_for(self._members)
