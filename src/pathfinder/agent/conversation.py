@@ -81,6 +81,10 @@ class Conversation:
         """Whether a server has ever told us a session."""
         return self.incarnation != ""
 
+    def is_awaited(self, sequence: int) -> bool:
+        """Whether exchange `sequence` is under way: neither answered nor given up."""
+        return sequence in self._in_flight
+
     def checkpoint(self) -> Checkpoint:
         """What to keep for the next process."""
         return Checkpoint(

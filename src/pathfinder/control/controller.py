@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from pathfinder.control import (
+    answered,
     handlers,
     losing,
     marks,
@@ -18,6 +19,7 @@ from pathfinder.control import (
     plans,
     policies,
     polling,
+    quiet,
     rebalancing,
     replies,
     reports,
@@ -54,8 +56,6 @@ from pathfinder.model.errors import (
 )
 from pathfinder.scheduler.fleet import NodeView
 from pathfinder.wire.messages import Exchange, Reply, StreamRequest
-
-ANSWERED_MAX: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,25 +104,26 @@ class Controller:
         self.life.recovering = unheard or self.life.restored
         self._is_behind = True
         self._has_room = False  # measured memory has come under a limit: what waits may fit
+        self._quiet_until_ms = 0
 
     def execute(self, request: Request, moment: Moment) -> Outcome:
         """Decide and apply one command; PathfinderError leaves everything as it was."""
-        answered = self._answered_before(request)
-        if answered is not None:
-            refusal = errors.revived(answered.reply) if answered.refused else None
-            return Outcome(body=answered.reply, refusal=refusal)
+        known = answered.before(self.state, request)
+        if known is not None:
+            refusal = errors.revived(known.reply) if known.refused else None
+            return Outcome(body=known.reply, refusal=refusal)
         tx = self._transaction(moment, request.principal.name)
         try:
             self._check_revision(tx, request)
             body = self._decide(tx, request, moment)
             if request.idempotency_key and not request.dry_run:
-                self._remember(tx, request, body)
+                answered.remember(tx, self.life, request, body)
         except PathfinderError as error:
             self._take_back(tx)
             if not request.idempotency_key or request.dry_run or error.retry:
                 raise
             body = msgspec.json.encode(error.document())
-            self._remember(tx, request, body, refused=True)
+            answered.remember(tx, self.life, request, body, refused=True)
             return Outcome(body=body, change=self._commit(tx), refusal=error)
         except BaseException:
             # Also for a bug: one command that meets it leaves no half of itself behind.
@@ -195,14 +196,27 @@ class Controller:
         """The reply at the heartbeat, or to an exchange that a newer one has replaced."""
         return replies.nothing(request)
 
-    def tick(self, moment: Moment) -> Change | None:
-        """What the passing of time brings: silent nodes, the end of recovery, old answers."""
+    @property
+    def quiet_until_ms(self) -> int:
+        """By the clock of durations: a tick before this has nothing to do, unless all changes."""
+        return self._quiet_until_ms
+
+    def tick(self, moment: Moment, *, is_full: bool = False) -> Change | None:
+        """What the passing of time brings: silent nodes, the end of recovery, old answers.
+
+        is_full: look at everything, also when it is known that there is nothing to do.
+        """
+        if moment.uptime_ms < self._quiet_until_ms and not is_full:
+            return None
         tx = self._transaction(moment, "pathfinder")
         try:
-            return self._tick(tx, moment)
+            change = self._tick(tx, moment)
         except BaseException:
             self._take_back(tx)
             raise
+        if change is None:
+            self._quiet_until_ms = quiet.until_ms(self.state, self.life)
+        return change
 
     def _tick(self, tx: Transaction, moment: Moment) -> Change | None:
         if self._is_behind:
@@ -212,7 +226,7 @@ class Controller:
         self._tend_waiting(tx)
         losing.give_up_lost(tx, self.life, moment.uptime_ms)
         rebalancing.go_on(tx, self.life, moment.uptime_ms)
-        handlers.forget_old_answers(tx, moment.wall_ms)
+        answered.forget_old(tx, self.life)
         return self._commit_settled(tx)
 
     def _tend_waiting(self, tx: Transaction) -> None:
@@ -222,7 +236,7 @@ class Controller:
         for key in self.state.held:
             deployment = self.state.get(Deployment, key)
             assert deployment is not None
-            if has_waited(deployment, tx.now_ms):
+            if has_waited(self.life, deployment):
                 tx.deployments.add(key)
 
     def revert(self, change: Change) -> None:
@@ -232,7 +246,9 @@ class Controller:
         and the next report of each node draw the consequences again.
         """
         self.state.revert(change)
+        answered.revert(self.life, change)
         self._is_behind = True
+        self._quiet_until_ms = 0
         self.life.offers.clear()  # they come again with the next exchanges
         for life in self.life.nodes.values():
             life.is_unsettled = True
@@ -265,6 +281,8 @@ class Controller:
         tx.deployments.update(self.state.things[Deployment.KIND])
 
     def _transaction(self, moment: Moment, who: str) -> Transaction:
+        self.life.now_ms = moment.uptime_ms
+        self._quiet_until_ms = 0
         return Transaction(self.state, now_ms=moment.wall_ms, who=who, epoch=self.life.epoch)
 
     def _decide(self, tx: Transaction, request: Request, moment: Moment) -> bytes:
@@ -340,6 +358,7 @@ class Controller:
         after = self._see(node)
         is_under = bool(before.why_full) and not after.why_full
         self._has_room |= is_under | policies.lends_more(heard, after)
+        self._quiet_until_ms = 0
 
     def _see_all_of(self, edits: Iterable[tuple[Thing | None, Thing | None]]) -> bool:
         """Show the scheduler the nodes of clusters whose limits differ; whether there are any."""
@@ -459,36 +478,3 @@ class Controller:
                 hint="look at it again, and repeat the change on what is there now",
                 revision=thing.revision,
             )
-
-    def _answered_before(self, request: Request) -> Answered | None:
-        if not request.idempotency_key or request.dry_run:
-            return None
-        answered = self.state.get(Answered, self._answered_key(request))
-        if answered is not None and answered.request_digest != request.request_digest:
-            raise Conflict(
-                "this idempotency key belongs to another request",
-                hint="use a new key for each new request",
-            )
-        return answered
-
-    def _remember(
-        self, tx: Transaction, request: Request, body: bytes, *, refused: bool = False
-    ) -> None:
-        if self.state.count(Answered) >= ANSWERED_MAX:
-            raise TooMuch(
-                f"more than {ANSWERED_MAX} requests with an idempotency key in 24 hours",
-                hint="send requests without a key, or fewer of them",
-            )
-        tx.put(
-            Answered(
-                id=self._answered_key(request),
-                request_digest=request.request_digest,
-                reply=body,
-                refused=refused,
-            )
-        )
-
-    @staticmethod
-    def _answered_key(request: Request) -> str:
-        who = request.principal.token or request.principal.name
-        return f"{who}/{request.idempotency_key}"

@@ -1,7 +1,6 @@
 """One function for each command: checks, edits, and what it answers."""
 
 from collections.abc import Callable, Mapping
-from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,7 +21,6 @@ from pathfinder.control.access import Principal
 from pathfinder.control.cluster_views import cluster_view
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
-    Answered,
     Cluster,
     Container,
     Deployment,
@@ -44,18 +42,10 @@ from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
 CONTAINERS_MAX = 1_000_000
-ANSWERED_MS: Final = 24 * 3600 * 1000
 NOTHING_GIVEN: Final[Mapping[str, Any]] = MappingProxyType({})
 KIND_OF_WORD: dict[str, type[Thing]] = {
     kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote)
 }
-
-
-def forget_old_answers(tx: Transaction, now_ms: int) -> None:
-    """They are in order of insertion: the first young one ends the search."""
-    old = takewhile(lambda each: now_ms - each.created_ms > ANSWERED_MS, tx.state.all(Answered))
-    for answered in list(old):
-        tx.drop(answered)
 
 
 def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tuple[Thing, ...]:

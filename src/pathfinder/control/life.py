@@ -94,6 +94,7 @@ class Life:
         self.epoch = epoch
         self.incarnation = incarnation
         self.began_ms = began_ms
+        self.now_ms = began_ms  # when what is decided now began to be decided
         self.base_revision = base_revision  # of the state that this life began with
         self.unheard: NodeStatus = unheard  # what is held of a node that nothing is known of
         self.recovering = True
@@ -108,6 +109,8 @@ class Life:
         self.unmovable: set[str] = set()  # refused to move; not tried again in this life
         self.balance_not_before_ms: dict[str, int] = {}
         self.offers: dict[str, Offered] = {}  # by container; they hold secrets
+        self.held_ms: dict[str, int] = {}  # since when a deployment has waited for addresses
+        self.answered_ms: dict[str, int] = {}  # when it was answered, if that was in this life
 
     def node(self, key: str) -> NodeLife:
         """A node's life, begun when first asked for."""

@@ -8,6 +8,7 @@ that it is made again only when something of that has changed.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.state import State
 from pathfinder.model import scripting
@@ -191,9 +192,13 @@ def awaited(state: State, deployment: Deployment) -> tuple[str, ...]:
     )
 
 
-def has_waited(deployment: Deployment, now_ms: int) -> bool:
-    """Whether it has waited for addresses as long as it may; also when the clock was set back."""
-    return not 0 <= now_ms - deployment.held_ms < AWAIT_MS
+def has_waited(life: Life, deployment: Deployment) -> bool:
+    """Whether it has waited for addresses as long as it may.
+
+    By the clock of durations: the wall clock may jump. A server that starts counts anew.
+    """
+    since_ms = life.held_ms.setdefault(deployment.key, life.now_ms)
+    return life.now_ms - since_ms >= AWAIT_MS
 
 
 def _wanted(state: State, key: str) -> list[Container]:

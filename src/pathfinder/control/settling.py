@@ -116,7 +116,7 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
     replicas = tx.state.replicas(key)
     if not deployment.wanted:
         return _let_go(tx, deployment, replicas)
-    deployment = _tell_trouble(tx, _hold(tx, deployment))
+    deployment = _tell_trouble(tx, _hold(tx, life, deployment))
     if deployment.last_error:
         if not life.recovering:
             _delete_surplus(tx, deployment, replicas, life)
@@ -202,18 +202,20 @@ def _tell_trouble(tx: Transaction, deployment: Deployment) -> Deployment:
     return tx.put(replace(deployment, last_error=error, last_error_ms=tx.now_ms if error else 0))
 
 
-def _hold(tx: Transaction, deployment: Deployment) -> Deployment:
+def _hold(tx: Transaction, life: Life, deployment: Deployment) -> Deployment:
     """While addresses that its definition needs are about to come, its replicas stay as they are.
 
     Else twenty that start together would be bootstrapped anew with every address that appears.
     For at most AWAIT_MS: then with what is known, and again when the rest has come.
     """
     if not deployment.refers or not awaited(tx.state, deployment):
+        life.held_ms.pop(deployment.key, None)
         new = replace(deployment, held=False, held_ms=0)
     elif not deployment.held_ms:
+        life.held_ms[deployment.key] = life.now_ms
         new = replace(deployment, held=True, held_ms=tx.now_ms)
     else:
-        new = replace(deployment, held=deployment.held and not has_waited(deployment, tx.now_ms))
+        new = replace(deployment, held=deployment.held and not has_waited(life, deployment))
     return deployment if new == deployment else tx.put(new)
 
 

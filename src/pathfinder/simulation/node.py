@@ -3,6 +3,7 @@
 The runtime outlives the agent, and calls that were under way when the agent died may still happen.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ CALL_MS = (5, 400)
 TAKE_MS = (50, 4_000)
 TIMEOUT_MS = 8_000
 CHECKPOINT_MS = 3_000
+NEVER_MS = 1 << 62
 
 
 class Forgetful:
@@ -77,7 +79,10 @@ class Node:
     cut_until_ms: int = 0
     deaf_until_ms: int = 0
     hurt: bool = True
-    wake_ms: int = field(default=-1)
+    due_ms: int = 0  # when the core wants to be asked next, if nothing happens before
+    alarm_ms: int = NEVER_MS  # of the earliest timer that is set for it
+    unanswered: deque[tuple[int, int]] = field(default_factory=deque)  # sequence, given up when
+    is_waiting: bool = False  # whether a timer for the first of them is set
 
     def local_ms(self) -> int:
         """The node's clock of durations."""
@@ -96,6 +101,8 @@ class Node:
     def kill_agent(self) -> None:
         """`kill -9` of the agent; containers run on."""
         self.life, self.core = 0, None
+        self.alarm_ms, self.is_waiting = NEVER_MS, False
+        self.unanswered.clear()
 
     def kill_daemon(self) -> None:
         """The container daemon dies; what runs, runs on; calls under way are in doubt."""
@@ -127,10 +134,26 @@ class Node:
         while (request := core.request(now_ms)) is not None:
             self._exchange(request)
         delay_ms = max(1, int((core.wake_ms(now_ms) - now_ms) / self.rate) + 1)
-        moment_ms = self.timeline.now_ms + delay_ms
-        if self.wake_ms <= self.timeline.now_ms or moment_ms < self.wake_ms:
-            self.wake_ms = moment_ms
-            self.timeline.after(delay_ms, self._in_life(self.drive))
+        self.due_ms = self.timeline.now_ms + delay_ms
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Only the core's last word counts: a timer that it has overtaken is set anew."""
+        if self.due_ms >= self.alarm_ms:
+            return
+        life, moment_ms = self.life, self.due_ms
+        self.alarm_ms = moment_ms
+
+        def ring() -> None:
+            if life != self.life or moment_ms != self.alarm_ms:
+                return
+            self.alarm_ms = NEVER_MS
+            if self.due_ms <= self.timeline.now_ms:
+                self.drive()
+            else:
+                self._set_alarm()
+
+        self.timeline.after(moment_ms - self.timeline.now_ms, ring)
 
     def _in_life(self, action: Callable[[], None]) -> Callable[[], None]:
         life = self.life
@@ -144,11 +167,6 @@ class Node:
     def _exchange(self, request: Exchange) -> None:
         sequence = request.session.sequence
 
-        def lost() -> None:
-            assert self.core is not None
-            self.core.on_unreachable(self.local_ms(), sequence)
-            self.drive()
-
         life = self.life
 
         def respond(reply: Reply) -> None:
@@ -156,8 +174,30 @@ class Node:
                 self.core.on_reply(self.local_ms(), sequence, reply)
                 self.drive()
 
-        self.timeline.after(TIMEOUT_MS, self._in_life(lost))
+        self.unanswered.append((sequence, self.timeline.now_ms + TIMEOUT_MS))
+        self._await_answers()
         self.send(self, request, respond)
+
+    def _await_answers(self) -> None:
+        """One timer for all exchanges under way: those that were answered need none."""
+        if self.is_waiting or not self.unanswered:
+            return
+        self.is_waiting = True
+        self.timeline.after(
+            self.unanswered[0][1] - self.timeline.now_ms, self._in_life(self._give_up)
+        )
+
+    def _give_up(self) -> None:
+        assert self.core is not None
+        self.is_waiting = False
+        while self.unanswered and self.unanswered[0][1] <= self.timeline.now_ms:
+            sequence, _ = self.unanswered.popleft()
+            if self.core.conversation.is_awaited(sequence):
+                self.core.on_unreachable(self.local_ms(), sequence)
+                self.drive()
+        while self.unanswered and not self.core.conversation.is_awaited(self.unanswered[0][0]):
+            self.unanswered.popleft()
+        self._await_answers()
 
     def _begin(self, effect: Effect) -> None:
         if isinstance(effect, OpenStream):

@@ -4,7 +4,7 @@ Commands and exchanges wait a moment, are decided one after another, appended as
 answered: as the real shell does. It can be killed at any moment, with all that it had in hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pathfinder.control import codec
@@ -20,6 +20,7 @@ from pathfinder.wire.messages import HEARTBEAT_MS, Exchange, Reply
 GROUP_MS = 2
 TICK_MS = 500
 SNAPSHOT_RECORDS = 40
+NEVER_MS = 1 << 62
 
 Answer = Callable[[bytes | PathfinderError], None]
 Respond = Callable[[Reply], None]
@@ -51,14 +52,23 @@ class Server:
     records_since_snapshot: int = 0
     last: Record | None = None
     lead_at_least: int = 0
+    was_recovering: bool = True
+    began_ms: int = 0
+    tick_ms: int = NEVER_MS  # of the next tick; those that have nothing to do are left out
+    ticks_all: bool = False  # look whether those that could be left out have nothing to do indeed
 
     def start(self) -> None:
         """A new process: lead, load, replay, and hear the nodes."""
         assert self.life == 0
         self.lives += 1
         self.life = self.lives
-        self.controller = self._recovered(self.store.lead().epoch)
-        self._tick(self.life)
+        self._take_over(at_least=0)
+
+    def _take_over(self, *, at_least: int) -> None:
+        self.controller = self._recovered(self.store.lead(at_least=at_least).epoch)
+        self.was_recovering = self.controller.life.recovering
+        self.began_ms, self.tick_ms = self.timeline.now_ms, NEVER_MS
+        self._set_tick(self.timeline.now_ms)
 
     def kill(self) -> None:
         """`kill -9`: what was not durable is gone, and nobody is answered."""
@@ -103,6 +113,10 @@ class Server:
                 return lambda: respond(reply)
             return lambda: self._park(node_key, Parked(request, respond))
 
+        if not self.waiting and self.controller.is_without_news(node_key, request):
+            # A heartbeat and no more: as the real shell does, at once.
+            decide(self.controller)()
+            return
         self._enqueue(decide)
 
     def _enqueue(self, decide: Callable[[Controller], Callable[[], None]]) -> None:
@@ -118,18 +132,19 @@ class Server:
         controller = self.controller
         waiting, self.waiting = self.waiting, []
         afterwards = [decide(controller) for decide in waiting]
-        if self._append(controller):
+        changes, self.group = self.group, []
+        if self._append(controller, changes):
             if self.lead_at_least:
                 # Nobody is answered: all ask again, of the leader that comes now.
                 self._lead_again()
                 return
             for finish in afterwards:
                 finish()
-            self._wake()
+            self._wake(controller, changes)
             self._snapshot()
+        self._set_tick(self.timeline.now_ms + 1)
 
-    def _append(self, controller: Controller) -> bool:
-        changes, self.group = self.group, []
+    def _append(self, controller: Controller, changes: Sequence[Change]) -> bool:
         if not changes:
             return True
         if self.timeline.strikes("disk_full", self.disk_full):
@@ -171,26 +186,48 @@ class Server:
             del self.parked[node_key]
             parked.respond(self.controller.nothing(parked.request))
 
-    def _wake(self) -> None:
-        assert self.controller is not None
-        for node_key, parked in list(self.parked.items()):
-            reply = self.controller.answer(node_key, parked.request)
+    def _wake(self, controller: Controller, changes: Sequence[Change]) -> None:
+        """As the real shell: those whom changes concern; all of them when recovery has ended."""
+        has_recovered = self.was_recovering and not controller.life.recovering
+        self.was_recovering = controller.life.recovering
+        concerned = {key for change in changes for key in change.nodes}
+        for node_key in list(self.parked) if has_recovered or concerned else ():
+            if not has_recovered and node_key not in concerned:
+                continue
+            parked = self.parked[node_key]
+            reply = controller.answer(node_key, parked.request)
             if reply is not None:
                 del self.parked[node_key]
                 parked.respond(reply)
 
-    def _tick(self, life: int) -> None:
-        if life != self.life:
+    def _set_tick(self, not_before_ms: int) -> None:
+        """Plan the next tick: those come at equal intervals, and what is quiet needs none."""
+        controller, life = self.controller, self.life
+        assert controller is not None
+        quiet_ms = 0 if self.ticks_all else controller.quiet_until_ms - GROUP_MS
+        after_ms = max(not_before_ms, quiet_ms) - self.began_ms
+        at_ms = self.began_ms + -(-after_ms // TICK_MS) * TICK_MS
+        if at_ms < self.tick_ms:
+            self.tick_ms = at_ms
+            self.timeline.after(at_ms - self.timeline.now_ms, lambda: self._tick(life, at_ms))
+
+    def _tick(self, life: int, at_ms: int) -> None:
+        if life != self.life or at_ms != self.tick_ms or self.controller is None:
             return
+        self.tick_ms = NEVER_MS
+        moment = self._moment()
+        if moment.uptime_ms + GROUP_MS >= self.controller.quiet_until_ms:
+            self._enqueue(self._decide_tick)
+        elif self.ticks_all:
+            change = self.controller.tick(moment, is_full=True)
+            assert change is None, f"a tick that could be left out did {change}"
+        self._set_tick(self.timeline.now_ms + 1)
 
-        def decide(controller: Controller) -> Callable[[], None]:
-            change = controller.tick(self._moment())
-            if change is not None:
-                self.group.append(change)
-            return lambda: None
-
-        self._enqueue(decide)
-        self.timeline.after(TICK_MS, lambda: self._tick(life))
+    def _decide_tick(self, controller: Controller) -> Callable[[], None]:
+        change = controller.tick(self._moment())
+        if change is not None:
+            self.group.append(change)
+        return lambda: None
 
     def _snapshot(self) -> None:
         if self.records_since_snapshot < SNAPSHOT_RECORDS or self.controller is None:
@@ -209,8 +246,7 @@ class Server:
         self.kill()
         self.lives += 1
         self.life = self.lives
-        self.controller = self._recovered(self.store.lead(at_least=at_least).epoch)
-        self._tick(self.life)
+        self._take_over(at_least=at_least)
 
     def _recovered(self, epoch: int) -> Controller:
         snapshot = self.store.read_snapshot()

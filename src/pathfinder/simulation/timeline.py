@@ -61,13 +61,12 @@ class Timeline:
         self.struck.append(Struck(name, self.now_ms, kind, where))
         return True
 
-    def run_until(self, end_ms: int, after_each: Action) -> int:
+    def run_until(self, end_ms: int) -> int:
         """Do everything due before `end_ms`; give the number of actions done."""
-        count = 0
-        while self._heap and self._heap[0][0] < end_ms:
-            self.now_ms, _, action = heappop(self._heap)
+        count, heap = 0, self._heap
+        while heap and heap[0][0] < end_ms:
+            self.now_ms, _, action = heappop(heap)
             action()
-            after_each()
             count += 1
         self.now_ms = end_ms
         return count

@@ -18,7 +18,7 @@ from pathfinder.control.commands import (
     Reschedule,
     Scale,
 )
-from pathfinder.control.handlers import ANSWERED_MS
+from pathfinder.control.answered import ANSWERED_MS
 from pathfinder.control.objects import Answered
 from pathfinder.model.errors import Conflict, Malformed, NotFound, RevisionStale
 from tests.support.control_room import (
