@@ -42,6 +42,10 @@ class Bootstraps:
         """Something about the slot may have changed."""
         self._considered[name] = None
 
+    def is_any_due(self, now_ms: int) -> bool:
+        """Whether `due` may have something to begin."""
+        return bool(self._considered) or (bool(self._timers) and self._timers[0][0] <= now_ms)
+
     def due(self, now_ms: int, next_id: Callable[[], int]) -> list[Bootstrap]:
         """What begins now; the others wait in the order in which they came."""
         while self._timers and self._timers[0][0] <= now_ms:
@@ -114,6 +118,8 @@ def next_try(slot: Slot) -> Try | None:
     """
     wanted, note = slot.wanted, slot.note
     assert wanted is not None, slot
+    if note is not None and note.round == wanted.round and note.has_ended:
+        return None
     steps = steps_from(wanted.spec.get("bootstrap"), "spec.bootstrap")
     if not steps or (note is None and not wanted.round):
         return None  # nothing to do, or the server holds it back for now
@@ -123,8 +129,6 @@ def next_try(slot: Slot) -> Try | None:
         return None  # an old backup asks for it; the server is told, and will ask for a newer one
     if note is None or note.round != wanted.round or note.step > len(steps):
         return Note(round=wanted.round, state="running"), steps[0], len(steps)
-    if note.has_ended:
-        return None
     # Running or left: it may have begun, and then it is followed to its end instead.
     begun = Note(round=note.round, state="running", step=note.step, attempt=note.attempt)
     return begun, steps[note.step - 1], len(steps)

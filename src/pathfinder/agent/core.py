@@ -36,6 +36,7 @@ from pathfinder.agent.effects import (
     Failed,
     HandedOver,
     HandOver,
+    Inspect,
     Inspected,
     ListAll,
     Listed,
@@ -146,7 +147,11 @@ class AgentCore:
             case Failed():
                 self._on_failed(now_ms, slot, effect, result)
             case Inspected():
+                before = slots.seen(slot)
                 self._on_observed(now_ms, slot, result.instance)
+                if slots.seen(slot) == before:
+                    self._ready[slot.name] = None  # for its next look: there is nothing new
+                    return
             case HandedOver():
                 relocating.handed_over(slot, effect, result)
             case Done():
@@ -201,6 +206,8 @@ class AgentCore:
 
     def effects(self, now_ms: int) -> list[Effect]:
         """What to do now; each is in hand until `on_finished`."""
+        if not self._is_any_due(now_ms):
+            return []  # the usual case: a heartbeat was answered
         out: list[Effect] = [
             self._take(OpenStream(id=self._next_id(), request=request, why="the server asks"))
             for request in self._streams
@@ -250,7 +257,7 @@ class AgentCore:
         moments = [now_ms + self.settings.relist_ms]
         if self.lease_valid(now_ms):
             moments.append(self.conversation.lease_until_ms)
-        if self._room().is_any():
+        if not self.in_hand or self._room().is_any():
             moments += self._daemons.list_moments()
         if self._timers and self._daemons.is_any_complete:
             moments.append(self._timers[0][0])
@@ -336,7 +343,8 @@ class AgentCore:
             daemon.refused(now_ms)
             return
         assert isinstance(result, Listed), result
-        if daemon.answered(now_ms, self.settings.relist_ms):
+        is_news = daemon.answered(now_ms, self.settings.relist_ms)
+        if is_news:
             self._reporting.urge(now_ms)
         there = {instance.name: instance for instance in result.instances}
         for name, instance in there.items():
@@ -347,8 +355,12 @@ class AgentCore:
                 continue
             # What was acted on or looked at while the list was made is known better already.
             if slot.in_hand is None and slot.touched <= daemon.listing_event:
+                before, look_ms = slots.seen(slot), slot.look_ms
                 self._on_observed(now_ms, slot, there.get(name), is_listing=True)
-        self._touch_all()
+                if slots.seen(slot) != before or slot.look_ms != look_ms:
+                    self._touch(slot)
+        if is_news:
+            self._touch_all()  # nothing was done while it was not known what is there
 
     def _on_observed(
         self, now_ms: int, slot: Slot, instance: Instance | None, *, is_listing: bool = False
@@ -431,7 +443,8 @@ class AgentCore:
         elif isinstance(call, Start) and slot.has_died:
             slot.restart_count += 1
             slot.has_died = False
-        self._reporting.mark(slot.name)
+        if not isinstance(call, Inspect):  # a look is nothing to tell
+            self._reporting.mark(slot.name)
         out.append(self._take(call))
 
     def _permit(self, slot: Slot) -> Permit:
@@ -444,6 +457,8 @@ class AgentCore:
 
     def _is_elsewhere(self, slot: Slot) -> bool:
         """Whether another daemon has, or may have, something of ours under the same name."""
+        if self._daemons.only is not None:
+            return False
         namesakes = (
             self._slots.get(name)
             for name, _ in self._daemons.names(plain_name(slot.name))
@@ -456,6 +471,14 @@ class AgentCore:
     def _refresh(self, now_ms: int) -> None:
         for name in self._reporting.refresh(now_ms):
             del self._slots[name]
+
+    def _is_any_due(self, now_ms: int) -> bool:
+        """Whether there may be something to do."""
+        if self._ready or self._streams or self._bootstraps.is_any_due(now_ms):
+            return True
+        if self._timers and self._timers[0][0] <= now_ms:
+            return True
+        return any(daemon.is_due(now_ms) for daemon in self._daemons)
 
     def _room(self) -> Room:
         return Room(self.in_hand.values(), self.settings)

@@ -78,6 +78,7 @@ class Daemons:
         assert kinds_of, "a node has a daemon"
         assert len(kinds_of) == 1 or "" not in kinds_of, "several are told apart by their names"
         self._by_name = {name: Daemon(name=name, kinds=kinds) for name, kinds in kinds_of.items()}
+        self.only = self._by_name.get("")  # the daemon of a node that has one; None: there are more
 
     def __iter__(self) -> Iterator[Daemon]:
         """Each of them, in the order in which they were named."""
@@ -89,6 +90,8 @@ class Daemons:
 
     def of(self, slot_name: str) -> Daemon:
         """The daemon of a slot, or of a change."""
+        if self.only is not None:
+            return self.only
         daemon, separator, _ = slot_name.partition(SEPARATOR)
         return self._by_name[daemon if separator else next(iter(self._by_name))]
 
@@ -99,11 +102,15 @@ class Daemons:
 
     def names(self, plain: str) -> list[tuple[str, Daemon]]:
         """The names of the slots that one name may have, and their daemons."""
+        if self.only is not None:
+            return [(plain, self.only)]
         return [(qualified(each.name, plain), each) for each in self._by_name.values()]
 
     @property
     def is_any_complete(self) -> bool:
         """Whether there is a daemon that is known."""
+        if self.only is not None:
+            return self.only.is_complete
         return any(each.is_complete for each in self._by_name.values())
 
     @property

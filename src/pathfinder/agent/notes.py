@@ -7,6 +7,7 @@ on where the last one was killed, and never runs a round again that has ended.
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from pathfinder.model.bootstrap import BootstrapStep
@@ -65,6 +66,7 @@ class End:
     last_line: str = ""
 
 
+@lru_cache(maxsize=1_024)
 def note_from(text: str) -> Note | None:
     """What an instance's note says; None when it says nothing that can be understood."""
     if not text:

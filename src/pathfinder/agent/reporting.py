@@ -28,6 +28,7 @@ class Reporting:
         self._permit = permit
         self._news_gap_ms = news_gap_ms
         self._stale: dict[str, None] = {}  # slots whose holding may have changed
+        self._holding: tuple[Holding, ...] | None = None  # of all; None: to be put together anew
         self._unheard: set[str] = set()  # slots that the server may not have heard of
         self._facts: Facts | None = None
         self._facts_sequence = 0  # the exchange that first carried them in this session
@@ -82,7 +83,10 @@ class Reporting:
 
     def refresh(self, now_ms: int) -> list[str]:
         """Work out the holdings of marked slots; the slots that can be forgotten."""
-        needless = []
+        needless: list[str] = []
+        if not self._stale:
+            return needless
+        self._holding = None
         for name in self._stale:
             slot = self._slots.get(name)
             if slot is None:
@@ -100,9 +104,14 @@ class Reporting:
 
     def holding(self, now_ms: int) -> tuple[Holding, ...]:
         """What the node holds, by slot; `refresh` before."""
-        return tuple(
+        if self._holding is not None:
+            return self._holding
+        holding = tuple(
             holding for name in sorted(self._slots) for holding in _timed(self._slots[name], now_ms)
         )
+        if all(slot.retry_ms <= now_ms for slot in self._slots.values()):
+            self._holding = holding  # no pause that runs: the same until something changes
+        return holding
 
     def exchange(
         self,
@@ -141,11 +150,12 @@ class Reporting:
 
 
 def _holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
-    told_of = holdings.holdings(slot, permit)
+    told_of, copy = holdings.holdings(slot, permit), relocating.told(slot)
     if slot.labels is None:
-        return tuple(replace(holding, **relocating.told(slot)) for holding in told_of)
+        return tuple(replace(holding, **copy) for holding in told_of) if copy else told_of
     there, *others = told_of
-    return (replace(there, **told(slot), **relocating.told(slot)), *others)
+    more = told(slot) | copy
+    return (replace(there, **more), *others) if more else told_of
 
 
 def _timed(slot: Slot, now_ms: int) -> Iterable[Holding]:

@@ -62,12 +62,17 @@ def revert(life: Life, change: Change) -> None:
             life.answered_ms.pop(edit.key, None)
 
 
-def due_ms(state: State, life: Life) -> int | None:
-    """By the clock of durations, when one may be forgotten at the earliest; None: there is none."""
+def due_ms(state: State, life: Life, wall_ms: int) -> int | None:
+    """By the clock of durations, when one is forgotten next; None: there is none.
+
+    As the clocks are now: the wall clock may jump.
+    """
     first = next(state.all(Answered), None)
     if first is None:
         return None
-    return life.answered_ms.get(first.id, life.began_ms) + ANSWERED_MS_MIN
+    since_ms = life.answered_ms.get(first.id, life.began_ms)
+    by_wall_ms = life.now_ms + first.created_ms + ANSWERED_MS - wall_ms
+    return min(since_ms + ANSWERED_MS, max(since_ms + ANSWERED_MS_MIN, by_wall_ms))
 
 
 def _is_old(life: Life, answered: Answered, wall_ms: int) -> bool:

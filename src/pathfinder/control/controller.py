@@ -161,6 +161,8 @@ class Controller:
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, self.life, node, heard, request):
+            if heard.is_unsettled:
+                heard.followed.clear()
             heard.is_unsettled = False
             heard.was_complete = heard.was_complete or request.complete
             change = self._report(node, request, moment, back=back)
@@ -215,7 +217,7 @@ class Controller:
             self._take_back(tx)
             raise
         if change is None:
-            self._quiet_until_ms = quiet.until_ms(self.state, self.life)
+            self._quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
         return change
 
     def _tick(self, tx: Transaction, moment: Moment) -> Change | None:

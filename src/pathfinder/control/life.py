@@ -61,6 +61,8 @@ class NodeLife:
     uses: deque[Use] = field(default_factory=deque)  # the last so many, the oldest first
     lent_told: tuple[int, int] = (0, 0)  # CPU and memory lent when what waits was last looked at
     usage_by_slot: dict[str, ContainerUsage] = field(default_factory=dict)
+    # By slot: what its container and the report were when the report changed nothing.
+    followed: dict[str, tuple[int, bool, bool, tuple[Holding, ...]]] = field(default_factory=dict)
     let_go: dict[str, Container] = field(default_factory=dict)  # by mark: for its repetitions
     lost_ms: int | None = None  # since when it is lost
     given_up_ms: int | None = None  # since when what it had is made elsewhere

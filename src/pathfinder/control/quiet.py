@@ -15,16 +15,16 @@ from pathfinder.control.state import State
 QUIET_MS_MAX: Final = 60_000  # what goes by the wall clock is late by no more than this
 
 
-def until_ms(state: State, life: Life) -> int:
+def until_ms(state: State, life: Life, wall_ms: int) -> int:
     """The first moment at which a tick may have something to do; `life.now_ms`: it has now."""
     now_ms = life.now_ms
     if life.recovering or life.lost or state.held:
         return now_ms
-    due_ms = min(_moments(state, life), default=now_ms + QUIET_MS_MAX)
+    due_ms = min(_moments(state, life, wall_ms), default=now_ms + QUIET_MS_MAX)
     return max(now_ms, min(due_ms, now_ms + QUIET_MS_MAX))
 
 
-def _moments(state: State, life: Life) -> Iterator[int]:
+def _moments(state: State, life: Life, wall_ms: int) -> Iterator[int]:
     for key, node in life.nodes.items():
         if key not in state.things["node"] or node.status != life.status_at(key, life.now_ms):
             yield life.now_ms
@@ -33,7 +33,7 @@ def _moments(state: State, life: Life) -> Iterator[int]:
     for cluster in state.all(Cluster):
         if (step_ms := _step_ms(life, cluster)) is not None:
             yield step_ms
-    if (answer_ms := answered.due_ms(state, life)) is not None:
+    if (answer_ms := answered.due_ms(state, life, wall_ms)) is not None:
         yield answer_ms
 
 

@@ -31,6 +31,7 @@ BOOTSTRAP_ACTIONS: Final[Mapping[Phase, str]] = {
     Phase.BOOTSTRAPPED: "bootstrapped",
 }
 UNFINISHED: Final = (Phase.PROVISIONED, Phase.BOOTSTRAP_STARTED, Phase.BOOTSTRAP_ERROR)
+Told = tuple[int, bool, bool, tuple[Holding, ...]]
 Held = dict[str, dict[int, Holding]]  # slot -> generation -> what the node has
 
 
@@ -105,8 +106,13 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
     if life.recovering:
         for holding in request.holding:
             _adopt(tx, node, holding)
-    for container in tx.state.on_node(node.key):
-        generations = held.get(container.name, {})
+    memory = life.node(node.key).followed
+    known = {} if life.recovering else memory
+    told = {each.name: (each, _told(each, request, held)) for each in tx.state.on_node(node.key)}
+    for name, (container, says) in told.items():
+        if says is not None and known.get(name) == says:
+            continue
+        generations = held.get(name, {})
         after = _let_go(tx, container, node, request, generations)
         if after is None:
             continue
@@ -114,11 +120,30 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
         if after.node == node.name and after.wanted:
             _follow(tx, after, request, generations.get(after.generation))
     for slot, generations in held.items():
-        _count(tx, node, slot, generations)
+        _, says = told.get(slot, (None, None))
+        if says is None or known.get(slot) != says:
+            _count(tx, node, slot, generations)
+    memory.clear()
+    for name, (container, says) in told.items():
+        if says is not None and tx.state.get(Container, container.key) is container:
+            memory[name] = says
     _orphans(tx, life, tx.need(Node, node.key), held, complete=request.complete)
     node = tx.need(Node, node.key)
     if node.unverified and request.complete:
         tx.put(replace(node, unverified=False))
+
+
+def _told(container: Container, request: Exchange, held: Held) -> Told | None:
+    """All that it depends on what a report does to a container; None: on more than that.
+
+    When a report has changed nothing, an equal one changes nothing either: of the containers of a
+    node mostly one has news. One that is on its way, or waits for addresses, is always looked at.
+    """
+    if container.leaving or not container.round:
+        return None
+    kind, seen = container.spec.kind, request.seen >= container.assigned
+    holdings = tuple(held.get(container.name, {}).values())
+    return (container.revision, seen, request.tells_all_of(kind), holdings)
 
 
 def _facts(tx: Transaction, node: Node, request: Exchange) -> Node:

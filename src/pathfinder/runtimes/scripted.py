@@ -113,6 +113,21 @@ class ScriptedRuntime:
         """All instances, of any cluster and of none, also while the daemon is down."""
         return [self._instance(name) for name in sorted(self._held)]
 
+    def instance(self, name: str) -> Instance | None:
+        """One of them, also while the daemon is down; None when there is none."""
+        return self._instance(name) if name in self._held else None
+
+    def runs(self, name: str) -> bool:
+        """Whether it is Pathfinder's, and runs."""
+        held = self._held.get(name)
+        return held is not None and held.state == "running" and held.labels is not None
+
+    def running(self) -> Iterator[tuple[str, Labels]]:
+        """The names and labels of Pathfinder's that run, in no promised order."""
+        for name, held in self._held.items():
+            if held.state == "running" and held.labels is not None:
+                yield name, held.labels
+
     def spec(self, name: str) -> ContainerSpec | None:
         """What the instance was made from; None for a foreign one."""
         return self._held[name].spec
@@ -380,7 +395,7 @@ class ScriptedRuntime:
 
     def _instance(self, name: str) -> Instance:
         held = self._held[name]
-        has_address = held.state == "running" and held.address
+        has_address = bool(held.address) and held.state == "running"
         return Instance(
             name=name,
             labels=held.labels,

@@ -13,7 +13,7 @@ from pathfinder.control.rendering import rendered
 from pathfinder.control.settling import change_of
 from pathfinder.control.state import Change, State
 from pathfinder.model.phases import Phase
-from pathfinder.runtimes.port import Instance, NotThere
+from pathfinder.runtimes.port import Instance, Labels, NotThere
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.scheduler.draft import Placement
@@ -29,42 +29,46 @@ HISTORY = "/history"
 Held = Mapping[str, list[Instance]]  # node -> what its daemon has
 
 
-def check_running(
-    held: Held, containers: State, capacity_mib: int, *, is_restored: bool = False
+def check_room(
+    node: str, running: Iterable[tuple[str, Labels]], state: State, cluster: str, capacity_mib: int
 ) -> None:
-    """Promises 2 and 5, in ground truth: never two of a STATEFUL container; never overfull.
+    """Promise 5, in ground truth: what runs on a node fits there.
+
+    Not for a state that came back from an older backup: it does not know what newer ones take.
+    """
+    used = 0
+    for name, labels in running:
+        container = state.get(Container, f"{cluster}/{name}")
+        if container is not None and _is_current(container, labels, node):
+            used += container.spec.resources.memory_mib
+    if used > capacity_mib:
+        raise Broken(f"promise 5: {node} runs {used} MiB and has {capacity_mib}")
+
+
+def check_copies(
+    running: Iterable[str], state: State, cluster: str, *, is_restored: bool = False
+) -> None:
+    """Promise 2, in ground truth: never two of a STATEFUL container, among all that run of a name.
 
     STATELESS ones may be two for a while, after their node was lost. A state that came back from an
-    older backup does not know what newer definitions take, were STATELESS, or had been abandoned.
+    older backup does not know which were STATELESS, or had been abandoned.
     """
-    where: Counter[str] = Counter()
-    for node, instances in held.items():
-        used = 0
-        for instance in instances:
-            if instance.labels is None or instance.state != "running":
-                continue
-            container = containers.get(Container, f"c/{instance.name}")
-            where[instance.name] += 1
-            if container is not None and _generation(container, instance, node):
-                used += container.spec.resources.memory_mib
-        if used > capacity_mib and not is_restored:
-            raise Broken(f"promise 5: {node} runs {used} MiB and has {capacity_mib}")
-    for name, count in where.items():
-        container = containers.get(Container, f"c/{name}")
-        may_be_two = container is not None and (
-            any(copy.abandoned for copy in container.leaving)
-            or (is_restored and (container.spec.type == "STATELESS" or bool(container.leaving)))
-        )
-        if count > 1 and not may_be_two:
+    for name, count in Counter(running).items():
+        if count < 2:
+            continue
+        container = state.get(Container, f"{cluster}/{name}")
+        if container is None:
+            may_be_two = is_restored
+        else:
+            is_unknown = container.spec.type == "STATELESS" or bool(container.leaving)
+            is_abandoned = any(copy.abandoned for copy in container.leaving)
+            may_be_two = is_abandoned or (is_restored and is_unknown)
+        if not may_be_two:
             raise Broken(f"promise 2: {name} runs {count} times")
 
 
-def _generation(container: Container, instance: Instance, node: str) -> bool:
-    return (
-        instance.labels is not None
-        and container.node == node
-        and container.generation == instance.labels.generation
-    )
+def _is_current(container: Container, labels: Labels, node: str) -> bool:
+    return container.generation == labels.generation and container.node == node
 
 
 class Data:
@@ -74,10 +78,10 @@ class Data:
         self._written: dict[bytes, bytes] = {}  # by what its first run wrote: all of it
         self._run_count = 0
 
-    def check_start(self, state: State, runtime: ScriptedRuntime, name: str) -> None:
+    def check_start(self, state: State, key: str, runtime: ScriptedRuntime) -> None:
         """An instance has been started, if it is one: it reads, and then adds a line."""
-        container = state.get(Container, f"c/{name}")
-        instance = runtime.inspect(name)
+        container, name = state.get(Container, key), key.partition("/")[2]
+        instance = runtime.instance(name)
         is_stateful = container is not None and container.spec.type == "STATEFUL"
         if not is_stateful or instance is None or instance.state != "running":
             return
@@ -114,7 +118,9 @@ def check_lost(controller: Controller, now_ms: int) -> None:
                 raise Broken(f"promise 3: {container.key} waits for {key}, which is lost")
 
 
-def check_call(state: State | None, node: str, call: Call, before: Instance | None) -> None:
+def check_call(
+    state: State | None, cluster: str, node: str, call: Call, before: Instance | None
+) -> None:
     """Promises 1, 4 and 7: nothing that is wanted is stopped, nothing that is not ours touched."""
     if not isinstance(call, (Start, Stop, Remove)) or before is None:
         return
@@ -122,11 +128,11 @@ def check_call(state: State | None, node: str, call: Call, before: Instance | No
         raise Broken(f"promise 7: {call} on {before.name}, which is not ours")
     if state is None or isinstance(call, Start) or before.state != "running":
         return
-    container = state.get(Container, f"c/{before.name}")
+    container = state.get(Container, f"{cluster}/{before.name}")
     moves = container is not None and (container.is_halted or bool(container.relocation_error))
     if moves and isinstance(call, Stop):
         return  # also one that was on its way when the relocation ended: it is started again
-    if container is not None and container.wanted and _generation(container, before, node):
+    if container is not None and container.wanted and _is_current(container, before.labels, node):
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
 
 

@@ -22,6 +22,8 @@ class Faults:
     gap_ms: int = 5_000  # mean time between two troubles
 
 
+NONE = Faults()
+
 TROUBLES = (
     "server_crash",
     "server_crash",

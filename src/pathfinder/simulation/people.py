@@ -46,6 +46,7 @@ class Person:
     ask: Ask
     refers: tuple[str, ...] = ()
     priorities: Random | None = None
+    replicas_max: int = 4
     wants: dict[str, Any] | None = None
     busy: bool = False
     asked: int = 0
@@ -103,7 +104,7 @@ class Person:
         }
         if self.is_deployment:
             spec |= self._calls()
-            replicas = luck.randint(0, 4)
+            replicas = luck.randint(0, self.replicas_max)
             document = document | {
                 "kind": "Deployment",
                 "replicas": replicas,
@@ -130,7 +131,7 @@ class Person:
 
     def _scale(self) -> None:
         assert self.wants is not None
-        replicas = self.timeline.luck.randint(0, 5)
+        replicas = self.timeline.luck.randint(0, self.replicas_max + 1)
         floor = min(self.wants["min_available"], max(replicas - 1, 0))
         wants = {**self.wants, "replicas": replicas, "min_available": floor}
         self._ask(Scale(cluster="c", name=self.name, replicas=replicas), wants)

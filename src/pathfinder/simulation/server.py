@@ -113,11 +113,15 @@ class Server:
                 return lambda: respond(reply)
             return lambda: self._park(node_key, Parked(request, respond))
 
-        if not self.waiting and self.controller.is_without_news(node_key, request):
-            # A heartbeat and no more: as the real shell does, at once.
-            decide(self.controller)()
+        if self.waiting:
+            self._enqueue(decide)
             return
-        self._enqueue(decide)
+        # As the real shell, where no record is on its way to the disk: heard at once.
+        finish = decide(self.controller)
+        if self.group or self.lead_at_least:
+            self._enqueue(lambda controller: finish)
+        else:
+            finish()
 
     def _enqueue(self, decide: Callable[[Controller], Callable[[], None]]) -> None:
         self.waiting.append(decide)

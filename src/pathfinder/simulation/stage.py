@@ -1,0 +1,336 @@
+"""A cluster with what befalls it: servers, nodes, the network between them, and what goes wrong.
+
+Whoever plays a world puts nodes and people onto the stage, plans the troubles, and lets time pass.
+What must hold always is checked here, in ground truth.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from zlib import crc32
+
+from pathfinder.agent.effects import Call, Start
+from pathfinder.control.access import SYSTEM, digest
+from pathfinder.control.commands import Command, Request
+from pathfinder.control.controller import Controller
+from pathfinder.control.objects import Container
+from pathfinder.control.state import Change, State
+from pathfinder.model.errors import PathfinderError
+from pathfinder.runtimes.port import Instance
+from pathfinder.runtimes.scripted import Offers
+from pathfinder.runtimes.scripted_jobs import ScriptedJobs
+from pathfinder.simulation import checks
+from pathfinder.simulation.faults import NONE, Faults, Trouble
+from pathfinder.simulation.node import Node
+from pathfinder.simulation.server import Server
+from pathfinder.simulation.timeline import Timeline
+from pathfinder.store.memory import MemoryStore
+from pathfinder.wire import codec
+from pathfinder.wire.messages import ContainerUsage, Exchange, Measurements, Reply
+
+LOOK_MS = 997  # between two looks at what is lost: not in step with anything
+ALL_EACH = 10  # one look of so many is at everything
+JOB_MS = (20, 1_500)
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """Everything of one cluster. calm_ms: from then on nothing goes wrong any more.
+
+    travel_ms: how long a message takes at most. encodes: whether messages go through their JSON.
+    measures: whether nodes say what their containers use, each as much as its name says.
+    reached: how often each rare path was taken. trace: a digest of all that happened.
+    """
+
+    timeline: Timeline
+    cluster: str
+    faults: Faults
+    calm_ms: int
+    travel_ms: int = 20
+    encodes: bool = False
+    measures: bool = False
+    job_ms: tuple[int, int] = JOB_MS
+    jobs_fail: float = 0.3
+    say: Callable[[str], None] | None = None
+    told: Callable[[Change, Controller], None] | None = None
+    forget: Callable[[], None] = lambda: None
+    server: Server = field(init=False)
+    nodes: list[Node] = field(default_factory=list)
+    by_name: dict[str, Node] = field(default_factory=dict)
+    offers: Offers = field(default_factory=dict)
+    reached: Counter[str] = field(default_factory=Counter)
+    trace: str = ""
+    backup: MemoryStore | None = None
+    revision_max: int = 0
+    known: State = field(default_factory=State)  # what the server knew last, also while it is down
+    data: checks.Data = field(default_factory=checks.Data)
+    _look_count: int = 0
+
+    def __post_init__(self) -> None:
+        self.server = Server(self.timeline, self._on_change)
+
+    def add(self, node: Node) -> Node:
+        """One node more."""
+        self.nodes.append(node)
+        self.by_name[node.name] = node
+        return node
+
+    def is_calm(self) -> bool:
+        """Whether nothing goes wrong any more."""
+        return self.timeline.now_ms >= self.calm_ms
+
+    # The network.
+
+    def send(self, node: Node, request: Exchange, respond: Callable[[Reply], None]) -> None:
+        """A node's exchange sets out."""
+        if self.measures:
+            request = _measured(request)
+        if self.encodes:
+            request = codec.decode(Exchange, codec.encode(request))
+
+        def arrive() -> None:
+            if self.timeline.now_ms >= node.cut_until_ms:
+                self.server.exchange(f"{self.cluster}/{node.name}", request, back)
+
+        def back(reply: Reply) -> None:
+            if self.encodes:
+                reply = codec.decode(Reply, codec.encode(reply))
+            self.note(node.name, request.session.sequence, reply.kind, reply.revision)
+            self._travel(lambda: self._deliver(node, reply, respond))
+
+        self._travel(arrive)
+
+    def _deliver(self, node: Node, reply: Reply, respond: Callable[[Reply], None]) -> None:
+        if self.timeline.now_ms >= max(node.cut_until_ms, node.deaf_until_ms):
+            respond(reply)
+
+    def ask(self, request: Request, answer: Callable[[bytes | PathfinderError], None]) -> None:
+        """A person's request sets out."""
+        self._travel(
+            lambda: self.server.command(request, lambda reply: self._travel(lambda: answer(reply)))
+        )
+
+    def order(self, command: Command) -> None:
+        """A request that arrives at once; nobody waits for its answer."""
+        self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
+
+    def _travel(self, arrive: Callable[[], None]) -> None:
+        timeline = self.timeline
+        faults = NONE if self.is_calm() else self.faults
+        if timeline.strikes("loss", faults.loss):
+            self.reached["lost"] += 1
+            return
+        if timeline.strikes("late", faults.late):
+            delay_ms = timeline.luck.randint(60, 6_000)
+        else:
+            delay_ms = 1 + int(timeline.luck.random() * self.travel_ms)
+        timeline.after(delay_ms, arrive)
+        if timeline.strikes("repeat", faults.repeat):
+            self.reached["repeated"] += 1
+            timeline.after(timeline.luck.randint(1, 20_000), arrive)
+
+    # Trouble.
+
+    def plan(self, troubles: Iterable[Trouble]) -> None:
+        """Let all of them strike, each in its moment."""
+        for trouble in troubles:
+            self.timeline.after(trouble.at_ms, partial(self._strike, trouble))
+
+    def _strike(self, trouble: Trouble) -> None:
+        node = self.nodes[trouble.node]
+        if self.timeline.strikes(trouble.kind, 1, node.name):
+            self.note(trouble.kind)
+            getattr(self, f"_{trouble.kind}")(node, trouble.for_ms)
+        if trouble.with_backup:
+            self.backup = self.server.store.copy()
+
+    def _server_crash(self, node: Node, for_ms: int) -> None:
+        if self.server.life:
+            self.reached["server_crash"] += 1
+            self.server.kill()
+            self.timeline.after(for_ms, self._server_up)
+
+    def _server_up(self) -> None:
+        if not self.server.life:
+            self.server.start()
+
+    def _agent_crash(self, node: Node, for_ms: int) -> None:
+        if node.life:
+            self.reached["agent_crash"] += 1
+            node.kill_agent()
+            self.timeline.after(for_ms, lambda: self._agent_up(node))
+
+    def _agent_up(self, node: Node) -> None:
+        if not node.life:
+            node.start_agent()
+
+    def _daemon_crash(self, node: Node, for_ms: int) -> None:
+        if node.daemon_up:
+            self.reached["daemon_crash"] += 1
+            node.kill_daemon()
+            self.timeline.after(for_ms, lambda: self._daemon_up(node))
+
+    def _daemon_up(self, node: Node) -> None:
+        if not node.daemon_up:
+            node.start_daemon()
+
+    def _node_reboot(self, node: Node, for_ms: int) -> None:
+        if node.life:
+            self.reached["node_reboot"] += 1
+            node.reboot()
+            self.timeline.after(for_ms, lambda: self._daemon_up(node))
+            self.timeline.after(for_ms + 500, lambda: self._agent_up(node))
+
+    def _cut(self, node: Node, for_ms: int) -> None:
+        self.reached["cut"] += 1
+        node.cut_until_ms = self.timeline.now_ms + for_ms
+
+    def _one_way(self, node: Node, for_ms: int) -> None:
+        self.reached["one_way"] += 1
+        node.deaf_until_ms = self.timeline.now_ms + for_ms
+
+    def _container_dies(self, node: Node, for_ms: int) -> None:
+        ours = [each for each in held(node) if each.labels and each.state == "running"]
+        if ours and node.daemon_up:
+            self.reached["container_dies"] += 1
+            node.dies(self.timeline.luck.choice(ours).name)
+
+    def _restore(self, node: Node, for_ms: int) -> None:
+        if self.backup is not None and self.server.life:
+            self.reached["restore"] += 1
+            self.server.kill()
+            self.server.store, self.server.restored = self.backup.copy(), True
+            self.revision_max = 0
+            self.forget()
+            self.timeline.after(for_ms, self._server_up)
+
+    def calm_down(self) -> None:
+        """Everything works again."""
+        self.server.disk_full = 0.0
+        self._server_up()
+        for node in self.nodes:
+            node.faults = NONE
+            node.cut_until_ms = node.deaf_until_ms = 0
+            self._daemon_up(node)
+            self._agent_up(node)
+
+    # Checking.
+
+    def watch(self) -> None:
+        """Look at everything, now and then from now on."""
+        controller = self.server.controller
+        if controller is not None and self.server.life:
+            checks.check_lost(controller, self.timeline.now_ms)
+        self._look_count += 1
+        if self._look_count % ALL_EACH == 0:
+            self.check_ground()
+        self.timeline.after(LOOK_MS, self.watch)
+
+    def check_ground(self) -> None:
+        """Promises 2 and 5 of everything that runs."""
+        for node in self.nodes:
+            self._check_node(node)
+        running = (name for node in self.nodes for name, _ in node.runtime.running())
+        self._check_copies(running)
+
+    def _check_node(self, node: Node) -> None:
+        if not self.server.restored:
+            running, capacity_mib = node.runtime.running(), node.facts.memory_mib
+            checks.check_room(node.name, running, self._knowledge(), self.cluster, capacity_mib)
+
+    def _check_slot(self, slot: str) -> None:
+        running = [slot for node in self.nodes if node.runtime.runs(slot)]
+        if len(running) > 1:
+            self._check_copies(running)
+
+    def _check_copies(self, running: Iterable[str]) -> None:
+        is_restored = self.server.restored
+        checks.check_copies(running, self._knowledge(), self.cluster, is_restored=is_restored)
+
+    def _knowledge(self) -> State:
+        if self.server.controller is not None:
+            self.known = self.server.controller.state
+        return self.known
+
+    def _on_change(self, change: Change, controller: Controller) -> None:
+        self.note("revision", change.revision, len(change.edits))
+        if change.revision <= self.revision_max:
+            raise checks.Broken(f"promise 1: revision {change.revision} is not new")
+        self.revision_max = change.revision
+        events = controller.state.events
+        assert not events or events[-1].revision <= controller.state.revision, events[-1]
+        asked = any(event.who == SYSTEM.name for event in change.events)
+        checks.check_change(change, controller, deliberate=asked)
+        if not self.server.restored:
+            checks.check_bootstrapped(change, self.jobs_of)
+        for edit in change.edits:
+            # Who may be there twice has changed, perhaps; what runs is looked at where it changes.
+            if edit.kind == Container.KIND:
+                self._check_slot(edit.key.partition("/")[2])
+        for event in change.events:
+            self.reached[event.action] += 1
+        if self.told is not None:
+            self.told(change, controller)
+
+    def on_runtime(self, node: Node, call: Call) -> Callable[[], None]:
+        """A daemon is called; what is given back is called when that has been done.
+
+        Nothing else runs or ends than what was called for: only that is looked at.
+        """
+        state = self.server.controller.state if self.server.controller else None
+        if not hasattr(call, "slot"):
+            return lambda: None
+        before = node.runtime.instance(call.slot)
+        if self.server.restored:
+            state = None  # what a backup does not know may go when people say so
+        checks.check_call(state, self.cluster, node.name, call, before)
+
+        def after() -> None:
+            self._check_node(node)
+            self._check_slot(call.slot)
+            if isinstance(call, Start) and not self.server.restored:
+                self.data.check_start(self.known, f"{self.cluster}/{call.slot}", node.runtime)
+
+        return after
+
+    def jobs_of(self, container: Container) -> ScriptedJobs | None:
+        """What a container has begun of its bootstrap, on its node."""
+        return self.by_name[container.node].runtime.jobs(container.name)
+
+    def on_job(self, node: Node, slot: str) -> None:
+        """A node has done something about a bootstrap: what has begun takes a while and ends."""
+        jobs = node.runtime.jobs(slot)
+        if jobs is None:
+            return
+        spec = node.runtime.spec(slot)
+        checks.check_jobs(f"{node.name}/{slot}", jobs)
+        job = jobs.running()
+        if job is None or job.key in jobs.timed or spec is None:
+            return
+        jobs.timed.add(job.key)
+        luck = self.timeline.luck
+        exit_code = 0 if self.is_calm() or luck.random() >= self.jobs_fail else 1
+        self.reached["job_failed" if exit_code else "job_done"] += 1
+        key = job.key
+        self.timeline.after(luck.randint(*self.job_ms), lambda: jobs.finish(key, exit_code))
+
+    def note(self, *what: object) -> None:
+        """Something has happened: part of the trace."""
+        text = " ".join(map(str, what))
+        self.trace = digest(f"{self.trace}{self.timeline.now_ms}{text}")[:16]
+        if self.say is not None:
+            self.say(f"{self.timeline.now_ms:>7} ms  {text}")
+
+
+def held(node: Node) -> list[Instance]:
+    """Everything that a node's daemon has."""
+    return node.runtime.everything()
+
+
+def _measured(request: Exchange) -> Exchange:
+    uses = (
+        ContainerUsage(slot=each.slot, cpu_millis=crc32(each.slot.encode()) % 3_000, memory_mib=60)
+        for each in request.holding
+    )
+    return replace(request, measurements=Measurements(containers=tuple(uses)))
