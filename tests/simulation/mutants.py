@@ -91,9 +91,9 @@ MUTANTS = (
     ),
     Mutant(
         name="an_answer_under_a_key_is_forgotten",
-        file="control/controller.py",
-        old="        if not request.idempotency_key or request.dry_run:\n            return None\n",
-        new="        return None\n",
+        file="control/answered.py",
+        old="    if not request.idempotency_key or request.dry_run:\n        return None\n",
+        new="    return None\n",
     ),
     Mutant(
         name="generations_do_not_carry_the_epoch",
@@ -145,9 +145,9 @@ MUTANTS = (
     ),
     Mutant(
         name="the_agent_acts_before_the_server_has_spoken",
-        file="agent/core.py",
-        old="may_act=conversation.directed and self._daemons.of(slot.name).is_complete,",
-        new="may_act=self._daemons.of(slot.name).is_complete,",
+        file="agent/permits.py",
+        old="may_act=conversation.directed and daemons.of(slot.name).is_complete,",
+        new="may_act=daemons.of(slot.name).is_complete,",
     ),
     Mutant(
         name="a_round_takes_the_tries_of_an_earlier_one_for_its_own",

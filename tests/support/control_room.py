@@ -55,6 +55,7 @@ class ControlRoom:
 
     state: State = field(default_factory=State)
     now_ms: int = 0
+    wall_ms: int = WALL_MS  # what the wall clock shows at `now_ms` 0; it may jump
     epoch: int = 1
     incarnation: str = "first"
     changes: list[Change] = field(default_factory=list)
@@ -68,7 +69,7 @@ class ControlRoom:
     @property
     def moment(self) -> Moment:
         """Now."""
-        return Moment(wall_ms=WALL_MS + self.now_ms, uptime_ms=self.now_ms)
+        return Moment(wall_ms=self.wall_ms + self.now_ms, uptime_ms=self.now_ms)
 
     def request(self, request: Request) -> Outcome:
         """Decide a request; its change is kept."""

@@ -70,6 +70,11 @@ class Room:
             self._takes -= step.verb == "take"
 
 
+def version(assignment: Assignment) -> tuple[int, str, int]:
+    """What is wanted: something else is wanted when this differs."""
+    return (assignment.generation, assignment.digest, assignment.round)
+
+
 def call_for(
     slot: Slot, step: Step, *, effect_id: int, cluster: str, stop_grace_s: float, copies_at: str
 ) -> Call | Failed:

@@ -18,13 +18,14 @@ Promises, which the property test checks
 """
 
 from collections.abc import Mapping
+from functools import partial
 from heapq import heappop, heappush
 from typing import Final
 
 from pathfinder.agent import relocating, restoring, slots
 from pathfinder.agent.bootstrapping import Bootstraps, round_awaited
 from pathfinder.agent.bounds import CoreSettings
-from pathfinder.agent.calls import Room, call_for, made_labels
+from pathfinder.agent.calls import Room, call_for, made_labels, version
 from pathfinder.agent.conversation import Checkpoint, Conversation
 from pathfinder.agent.daemons import ONE_FOR_ALL, Daemon, Daemons
 from pathfinder.agent.effects import (
@@ -49,8 +50,10 @@ from pathfinder.agent.effects import (
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
+from pathfinder.agent.looking import seen, take_list
+from pathfinder.agent.permits import permit
 from pathfinder.agent.reporting import Reporting
-from pathfinder.agent.slots import Permit, Slot
+from pathfinder.agent.slots import Slot
 from pathfinder.runtimes.port import Change, Instance
 from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import (
@@ -93,6 +96,7 @@ class AgentCore:
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
+        self._permit = partial(permit, self.conversation, self._daemons, self._slots)
         self._bootstraps = Bootstraps(self._slots, self._permit, most=self.settings.bootstraps_max)
         self._reporting = Reporting(
             self._slots, self._permit, news_gap_ms=self.settings.news_gap_ms
@@ -147,9 +151,9 @@ class AgentCore:
             case Failed():
                 self._on_failed(now_ms, slot, effect, result)
             case Inspected():
-                before = slots.seen(slot)
+                before = seen(slot)
                 self._on_observed(now_ms, slot, result.instance)
-                if slots.seen(slot) == before:
+                if seen(slot) == before:
                     self._ready[slot.name] = None  # for its next look: there is nothing new
                     return
             case HandedOver():
@@ -331,7 +335,7 @@ class AgentCore:
             slot.presence, slot.certain = "absent", True
         before = slot.wanted
         slot.wanted, slot.checked = assignment, slots.checked_by(assignment)
-        if before is None or assignment is None or _version(before) != _version(assignment):
+        if before is None or assignment is None or version(before) != version(assignment):
             slots.forgive(slot)
         self._touch(slot)
 
@@ -350,15 +354,10 @@ class AgentCore:
         for name, instance in there.items():
             if name not in self._slots and slots.labels_of(instance, self.cluster):
                 self._slot(name).touched = daemon.listing_event
-        for name, slot in self._slots.items():
-            if self._daemons.of(name) is not daemon:
-                continue
-            # What was acted on or looked at while the list was made is known better already.
-            if slot.in_hand is None and slot.touched <= daemon.listing_event:
-                before, look_ms = slots.seen(slot), slot.look_ms
-                self._on_observed(now_ms, slot, there.get(name), is_listing=True)
-                if slots.seen(slot) != before or slot.look_ms != look_ms:
-                    self._touch(slot)
+        own = (slot for name, slot in self._slots.items() if self._daemons.of(name) is daemon)
+        observe = partial(self._on_observed, now_ms, is_listing=True)
+        for slot in take_list(own, daemon, there, observe):
+            self._touch(slot)
         if is_news:
             self._touch_all()  # nothing was done while it was not known what is there
 
@@ -447,25 +446,6 @@ class AgentCore:
             self._reporting.mark(slot.name)
         out.append(self._take(call))
 
-    def _permit(self, slot: Slot) -> Permit:
-        conversation = self.conversation
-        return Permit(
-            may_act=conversation.directed and self._daemons.of(slot.name).is_complete,
-            may_remove=0 < slot.reported <= conversation.taken,
-            may_make=not self._is_elsewhere(slot),
-        )
-
-    def _is_elsewhere(self, slot: Slot) -> bool:
-        """Whether another daemon has, or may have, something of ours under the same name."""
-        if self._daemons.only is not None:
-            return False
-        namesakes = (
-            self._slots.get(name)
-            for name, _ in self._daemons.names(plain_name(slot.name))
-            if name != slot.name
-        )
-        return any(other is not None and other.may_be_there for other in namesakes)
-
     # Bookkeeping.
 
     def _refresh(self, now_ms: int) -> None:
@@ -517,7 +497,3 @@ class AgentCore:
 
     def _settled_ms(self) -> int:
         return max(self.settings.settled_ms, LOOK_SPACING_MS * len(self._slots))
-
-
-def _version(assignment: Assignment) -> tuple[int, str, int]:
-    return (assignment.generation, assignment.digest, assignment.round)

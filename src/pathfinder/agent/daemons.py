@@ -130,6 +130,9 @@ class Daemons:
 
     def list_moments(self) -> list[int]:
         """When the next full lists are to be taken."""
+        if self.only is not None:
+            only = self.only
+            return [] if only.is_listing or only.list_ms is None else [only.list_ms]
         idle = (each for each in self._by_name.values() if not each.is_listing)
         return [each.list_ms for each in idle if each.list_ms is not None]
 

@@ -291,28 +291,6 @@ def stable_ms(slot: Slot) -> int | None:
     return slot.runs_since_ms + FORGIVEN_MS
 
 
-def seen(slot: Slot) -> tuple[object, ...]:
-    """What a look at a slot may change, but for when it is looked at next."""
-    return (
-        slot.presence,
-        slot.certain,
-        slot.labels,
-        slot.state,
-        slot.addresses,
-        slot.started_ms,
-        slot.note,
-        slot.keeps_note,
-        slot.offered,
-        slot.taken,
-        slot.runs_since_ms,
-        slot.has_died,
-        slot.death_count,
-        slot.ended,
-        slot.failure,
-        slot.retry_ms,
-    )
-
-
 def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) -> None:
     """Take the daemon's word about the name. What ran and does not any more has died."""
     ran_since_ms = slot.runs_since_ms

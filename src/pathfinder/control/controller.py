@@ -6,7 +6,6 @@ and takes it back with `State.revert` when the append fails.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
@@ -39,7 +38,7 @@ from pathfinder.control.commands import (
     Request,
 )
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
-from pathfinder.control.objects import Answered, Cluster, Deployment, Node, Thing
+from pathfinder.control.objects import Cluster, Deployment, Node, Thing
 from pathfinder.control.placing import view_for_scheduler
 from pathfinder.control.rendering import has_waited
 from pathfinder.control.settling import settle
@@ -47,11 +46,9 @@ from pathfinder.control.state import Change, State
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import errors
 from pathfinder.model.errors import (
-    Conflict,
     NotFound,
     PathfinderError,
     RevisionStale,
-    TooMuch,
     Unauthorized,
 )
 from pathfinder.scheduler.fleet import NodeView

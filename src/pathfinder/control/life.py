@@ -27,6 +27,7 @@ SUSPECT_MS: Final = 2 * HEARTBEAT_MS + 500
 # A node that polls comes every 6 to 10 s, and less often while it works: it does one thing at once.
 # Whoever claims its name is told to wait this long; its own agent, started anew, asks each minute.
 POLL_SUSPECT_MS: Final = 45_000
+HOUR_MS: Final = 3_600_000  # moves that balance are counted over
 
 SHIFTS_MAX: Final = 1_000
 

@@ -106,7 +106,8 @@ def is_about_to_measure(
     if uptime_ms - life.began_ms < YOUNG_MS:
         return True
     nodes = (state.get(Node, f"{cluster}/{name}") for name in measured.unmeasured)
-    return any(node is not None and now_ms - node.created_ms < YOUNG_MS for node in nodes)
+    # One that joined before the wall clock was set back is not young until it has caught up.
+    return any(node is not None and 0 <= now_ms - node.created_ms < YOUNG_MS for node in nodes)
 
 
 def _is_back(state: State, shift: Shift) -> bool:

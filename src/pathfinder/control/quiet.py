@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from pathfinder.control import answered
-from pathfinder.control.life import OUTWAIT_MS, POLL_SUSPECT_MS, SUSPECT_MS, Life, NodeLife
+from pathfinder.control.life import (
+    HOUR_MS,
+    OUTWAIT_MS,
+    POLL_SUSPECT_MS,
+    SUSPECT_MS,
+    Life,
+    NodeLife,
+)
 from pathfinder.control.objects import Cluster
-from pathfinder.control.rebalancing import HOUR_MS
 from pathfinder.control.state import State
 
 QUIET_MS_MAX: Final = 60_000  # what goes by the wall clock is late by no more than this

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pathfinder.control import relocating, whatif
 from pathfinder.control.access import SYSTEM, Principal
 from pathfinder.control.commands import Rebalance, Relocate
-from pathfinder.control.life import Life, NodeStatus, Shift
+from pathfinder.control.life import HOUR_MS, Life, NodeStatus, Shift
 from pathfinder.control.measuring import Used, is_about_to_measure, used
 from pathfinder.control.objects import Cluster, Container, Deployment, Node
 from pathfinder.control.placing import request_of
@@ -35,7 +35,6 @@ from pathfinder.scheduler.rebalance import (
     best_step,
 )
 
-HOUR_MS: Final = 3_600_000
 PAUSE_MS: Final = 10_000  # between looking for steps, where none was worth it
 MOVES_MAX: Final = 1_000  # in one request
 CHECKED_MAX: Final = 1_000  # containers whose musts are looked at, beside those of hot nodes

@@ -60,7 +60,9 @@ def answer(
 
 def nothing(request: Exchange) -> Reply:
     """The answer at the heartbeat, or to an exchange that a newer one has replaced."""
-    return _reply(request)
+    return Reply(
+        session=request.session, sent_ms=request.sent_ms, kind="nothing", lease_ms=LEASE_MS
+    )
 
 
 def _difference(

@@ -106,22 +106,22 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
     if life.recovering:
         for holding in request.holding:
             _adopt(tx, node, holding)
-    memory = life.node(node.key).followed
-    known = {} if life.recovering else memory
     told = {each.name: (each, _told(each, request, held)) for each in tx.state.on_node(node.key)}
-    for name, (container, says) in told.items():
-        if says is not None and known.get(name) == says:
-            continue
-        generations = held.get(name, {})
-        after = _let_go(tx, container, node, request, generations)
-        if after is None:
-            continue
-        after = relocating.follow(tx, life, after, node, request, generations)
-        if after.node == node.name and after.wanted:
-            _follow(tx, after, request, generations.get(after.generation))
+    memory = life.node(node.key).followed
+    known = (
+        set()
+        if life.recovering
+        else {
+            name
+            for name, (_, says) in told.items()
+            if says is not None and memory.get(name) == says
+        }
+    )
+    for name, (container, _) in told.items():
+        if name not in known:
+            _take_one(tx, life, container, node, request, held.get(name, {}))
     for slot, generations in held.items():
-        _, says = told.get(slot, (None, None))
-        if says is None or known.get(slot) != says:
+        if slot not in known:
             _count(tx, node, slot, generations)
     memory.clear()
     for name, (container, says) in told.items():
@@ -131,6 +131,23 @@ def take(tx: Transaction, life: Life, node: Node, request: Exchange) -> None:
     node = tx.need(Node, node.key)
     if node.unverified and request.complete:
         tx.put(replace(node, unverified=False))
+
+
+def _take_one(
+    tx: Transaction,
+    life: Life,
+    container: Container,
+    node: Node,
+    request: Exchange,
+    held: Mapping[int, Holding],
+) -> None:
+    """Bring one container to what a node says of it."""
+    after = _let_go(tx, container, node, request, held)
+    if after is None:
+        return
+    after = relocating.follow(tx, life, after, node, request, held)
+    if after.node == node.name and after.wanted:
+        _follow(tx, after, request, held.get(after.generation))
 
 
 def _told(container: Container, request: Exchange, held: Held) -> Told | None:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pathfinder.agent.effects import Call, Start
-from pathfinder.control.access import SYSTEM, digest
+from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import Command, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container
@@ -29,8 +31,11 @@ from pathfinder.store.memory import MemoryStore
 from pathfinder.wire import codec
 from pathfinder.wire.messages import ContainerUsage, Exchange, Measurements, Reply
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
+
 LOOK_MS = 997  # between two looks at what is lost: not in step with anything
-ALL_EACH = 10  # one look of so many is at everything
+ALL_EACH = 30  # one look of so many is at everything
 JOB_MS = (20, 1_500)
 
 
@@ -41,6 +46,7 @@ class Stage:
     travel_ms: how long a message takes at most. encodes: whether messages go through their JSON.
     measures: whether nodes say what their containers use, each as much as its name says.
     reached: how often each rare path was taken. trace: a digest of all that happened.
+    reached: how often each rare path was taken.
     """
 
     timeline: Timeline
@@ -60,12 +66,12 @@ class Stage:
     by_name: dict[str, Node] = field(default_factory=dict)
     offers: Offers = field(default_factory=dict)
     reached: Counter[str] = field(default_factory=Counter)
-    trace: str = ""
     backup: MemoryStore | None = None
     revision_max: int = 0
     known: State = field(default_factory=State)  # what the server knew last, also while it is down
     data: checks.Data = field(default_factory=checks.Data)
     _look_count: int = 0
+    _digest: "Digest" = field(default_factory=sha256)
 
     def __post_init__(self) -> None:
         self.server = Server(self.timeline, self._on_change)
@@ -118,6 +124,9 @@ class Stage:
     def _travel(self, arrive: Callable[[], None]) -> None:
         timeline = self.timeline
         faults = NONE if self.is_calm() else self.faults
+        if faults is NONE:
+            timeline.after(1 + int(timeline.luck.random() * self.travel_ms), arrive)
+            return
         if timeline.strikes("loss", faults.loss):
             self.reached["lost"] += 1
             return
@@ -317,10 +326,15 @@ class Stage:
 
     def note(self, *what: object) -> None:
         """Something has happened: part of the trace."""
-        text = " ".join(map(str, what))
-        self.trace = digest(f"{self.trace}{self.timeline.now_ms}{text}")[:16]
+        text = f"{self.timeline.now_ms:>7} ms  {' '.join(map(str, what))}"
+        self._digest.update(text.encode())
         if self.say is not None:
-            self.say(f"{self.timeline.now_ms:>7} ms  {text}")
+            self.say(text)
+
+    @property
+    def trace(self) -> str:
+        """A digest of all that has happened: equal for equal worlds."""
+        return self._digest.hexdigest()[:16]
 
 
 def held(node: Node) -> list[Instance]:

@@ -1,4 +1,4 @@
-"""One seed: people who change their minds on a cluster that has its troubles, and what must hold."""
+"""One seed: people who change their minds on a cluster that has its troubles."""
 
 from collections import Counter
 from collections.abc import Callable

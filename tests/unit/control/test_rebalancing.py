@@ -7,6 +7,7 @@ import pytest
 from pathfinder.control import measuring, queries, rebalancing
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import PatchNode, Put, Rebalance
+from pathfinder.control.life import HOUR_MS
 from pathfinder.control.policies import USES_KEPT
 from pathfinder.control.rebalancing import PAUSE_MS, RebalancePlan
 from pathfinder.model.errors import DefinitionWrong, Forbidden
@@ -166,7 +167,7 @@ def test_a_policy_moves_so_many_in_an_hour(room: ControlRoom, crowded: list[Room
     live(room, crowded, ticks=20)
     assert sorted(places(room).values()) == ["n1"] * 5 + ["n2"]
 
-    for _ in range(rebalancing.HOUR_MS // HEARTBEAT_MS):
+    for _ in range(HOUR_MS // HEARTBEAT_MS):
         room.tick(HEARTBEAT_MS)
         settle(*crowded)
     assert sorted(places(room).values()) == ["n1"] * 4 + ["n2"] * 2

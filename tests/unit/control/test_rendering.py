@@ -129,6 +129,22 @@ def test_bootstrap_does_not_wait_for_ever_and_is_made_anew_later(
     assert room.container("web-01").ready
 
 
+@pytest.mark.parametrize("jump_ms", [2 * AWAIT_MS, -2 * AWAIT_MS])
+def test_a_wall_clock_that_jumps_ends_no_waiting_for_addresses_and_prolongs_none(
+    room: ControlRoom, node: RoomNode, jump_ms: int
+) -> None:
+    web = deployment("web", 1, bootstrap=steps(db=addresses_of("db")))
+    room.ask(Apply((deployment("db", 2), web)))
+    room.wall_ms += jump_ms
+    room.tick(AWAIT_MS // 2)
+    live(node, mute=("db-02",))
+    waits = room.deployment("web").held
+    room.tick(AWAIT_MS // 2)
+
+    assert waits
+    assert not room.deployment("web").held
+
+
 def test_scaling_what_is_referred_to_bootstraps_again_within_min_available(
     room: ControlRoom, node: RoomNode
 ) -> None:

@@ -441,3 +441,33 @@ def test_container_that_ran_anew_has_to_show_its_health_again(
     assert [event.why for event in room.events("one") if event.action == "restarted"] == [
         "ended with exit code 3"
     ]
+
+
+def test_a_report_of_one_container_leaves_what_is_known_of_the_others(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(deployment("web", 3))
+    node.live()
+    node.exchange()
+    before = {each.name: each for each in room.state.replicas("c/web")}
+    node.holding["web-02"] = replace(node.holding["web-02"], restarts=1)
+    node.exchange()
+    after = {each.name: each for each in room.state.replicas("c/web")}
+
+    assert {name for name, each in after.items() if each is not before[name]} == {"web-02"}
+    assert set(room.controller.life.node(node.key).followed) == {"one", "web-01", "web-03"}
+
+
+def test_what_was_known_is_looked_at_again_when_the_container_has_changed_meanwhile(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    node.live()
+    node.exchange()
+    old = node.holding["one"]
+    room.put(container("one", environment={"A": "1"}))
+    node.exchange()
+    node.holding = {"one": old}
+    node.exchange()
+
+    assert not room.container("one").ready
+    assert [copy.generation for copy in room.container("one").leaving] == [old.generation]

@@ -6,6 +6,7 @@ Promise 8.
 import pytest
 
 from pathfinder.control.access import SYSTEM, Principal
+from pathfinder.control.answered import ANSWERED_MS, ANSWERED_MS_MIN
 from pathfinder.control.commands import (
     Apply,
     Command,
@@ -18,7 +19,6 @@ from pathfinder.control.commands import (
     Reschedule,
     Scale,
 )
-from pathfinder.control.answered import ANSWERED_MS
 from pathfinder.control.objects import Answered
 from pathfinder.model.errors import Conflict, Malformed, NotFound, RevisionStale
 from tests.support.control_room import (
@@ -101,6 +101,33 @@ def test_keys_of_two_tokens_of_one_name_do_not_meet(room: ControlRoom) -> None:
 def test_answers_are_forgotten_after_a_day_and_not_before(room: ControlRoom) -> None:
     room.request(keyed(Reschedule(CLUSTER, "one")))
     room.tick(ANSWERED_MS)
+    kept = room.state.count(Answered)
+    room.tick(1)
+
+    assert kept == 1
+    assert room.state.count(Answered) == 0
+
+
+@pytest.mark.parametrize("jump_ms", [2 * ANSWERED_MS, -2 * ANSWERED_MS])
+def test_a_wall_clock_that_jumps_neither_forgets_an_answer_nor_keeps_it_for_ever(
+    room: ControlRoom, jump_ms: int
+) -> None:
+    """Promise 8: a repetition that comes after the jump is not done a second time."""
+    first = room.request(keyed(Reschedule(CLUSTER, "one")))
+    room.wall_ms += jump_ms
+    room.tick(60_000)
+    again = room.request(keyed(Reschedule(CLUSTER, "one")))
+    room.tick(ANSWERED_MS)
+
+    assert (again.body, again.change) == (first.body, None)
+    assert room.state.count(Answered) == 0
+
+
+def test_a_server_that_starts_keeps_an_old_answer_for_an_hour(room: ControlRoom) -> None:
+    room.request(keyed(Reschedule(CLUSTER, "one")))
+    room.now_ms += 2 * ANSWERED_MS
+    room.restart()
+    room.tick(ANSWERED_MS_MIN - 1)
     kept = room.state.count(Answered)
     room.tick(1)
 

@@ -1,0 +1,48 @@
+"""What a look at a daemon has brought: mostly nothing new, so that nothing is to be done. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pathfinder.agent.daemons import Daemon
+from pathfinder.agent.slots import Slot
+from pathfinder.runtimes.port import Instance
+
+
+def seen(slot: Slot) -> tuple[object, ...]:
+    """What a look at a slot may change, but for when it is looked at next."""
+    return (
+        slot.presence,
+        slot.certain,
+        slot.labels,
+        slot.state,
+        slot.addresses,
+        slot.started_ms,
+        slot.note,
+        slot.keeps_note,
+        slot.offered,
+        slot.taken,
+        slot.runs_since_ms,
+        slot.has_died,
+        slot.death_count,
+        slot.ended,
+        slot.failure,
+        slot.retry_ms,
+    )
+
+
+def take_list(
+    slots: Iterable[Slot],
+    daemon: Daemon,
+    there: Mapping[str, Instance],
+    observe: Callable[[Slot, Instance | None], None],
+) -> list[Slot]:
+    """Let `observe` take what the daemon's list says of its slots; those that differ now."""
+    changed = []
+    for slot in slots:
+        # What was acted on or looked at while the list was made is known better already.
+        if slot.in_hand is not None or slot.touched > daemon.listing_event:
+            continue
+        before, look_ms = seen(slot), slot.look_ms
+        observe(slot, there.get(slot.name))
+        if seen(slot) != before or slot.look_ms != look_ms:
+            changed.append(slot)
+    return changed
