@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pathfinder.control import policies
 from pathfinder.control.life import OUTWAIT_MS, Life
 from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
-from pathfinder.control.preempting import Moving, is_room_being_made, make_room
+from pathfinder.control.preempting import Moving, Round, is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
@@ -54,7 +54,7 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
 def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving: Moving) -> bool:
     """Whether any of them was given a node."""
     waiting = _in_turn(tx.state, containers)
-    is_any = False
+    is_any, around = False, Round(tx.state, life, moving)
     for batch in list(_batches(waiting)):
         free = [_without_nomination(tx, container) for container in batch]
         nominations = [container.nominated for container in batch]
@@ -69,6 +69,7 @@ def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving:
             _assign(tx, placed)
         else:
             _assign_telling(tx, free, requests, decisions)
+        around.forget(decision.node_key for _, decision in placed)
         is_any = is_any or bool(placed)
         if len(placed) == len(batch):
             continue
@@ -83,7 +84,7 @@ def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving:
                 continue
             more = stuck.get(id(request))
             if more is None:
-                more = make_room(tx, life, container, request, moving)
+                more = make_room(tx, around, container, request)
             if more is not None:
                 stuck[id(request)] = more
                 document = decision.explanation.document()

@@ -1,7 +1,7 @@
 """Making room for a container of higher priority, within what others may be asked to give up."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,9 @@ from pathfinder.control.transaction import Transaction
 from pathfinder.control.workloads import MOVING, begin_anew
 from pathfinder.model.errors import Conflict
 from pathfinder.scheduler.fit import Request, feasible
-from pathfinder.scheduler.preempt import Occupant, preempt
+from pathfinder.scheduler.holdings import Holdings
+from pathfinder.scheduler.occupants import Occupant
+from pathfinder.scheduler.preempt import Known, preempt
 
 NAMES_SHOWN_MAX: Final = 5
 # After so many with no other place only what is STATELESS makes room: on that node, and at all.
@@ -35,8 +37,84 @@ class Moving:
     begin: Callable[[Transaction, Container, str, str], None]
 
 
+class Round:
+    """Who is on which node and can go where, worked out once for all that wait, not for each.
+
+    True for as long as nothing else changes what is on nodes than what it is told of.
+    """
+
+    def __init__(self, state: State, life: Life, moving: Moving) -> None:
+        self.state, self.life, self.moving = state, life, moving
+        self._there: dict[str, tuple[Occupant, ...]] = {}
+        self._spare: dict[str, int] = {}
+        self._holdings: dict[tuple[str, bool], Holdings] = {}
+        self._nowhere: dict[str, Conflict] = {}
+
+    def there(self, node_key: str) -> tuple[Occupant, ...]:
+        """What is on a node, of any priority, and what is on its way out of it."""
+        if node_key not in self._there:
+            node = node_key.partition("/")[2]
+            self._there[node_key] = tuple(
+                occupant
+                for each in self.state.on_node(node_key)
+                for occupant in _occupants(self.state, self.life, each, node)
+            )
+        return self._there[node_key]
+
+    def spare(self, group: str) -> int:
+        """How many ready replicas a deployment can do without; less than 1: none."""
+        if group not in self._spare:
+            self._spare[group] = spare(self.state, self.life, group)
+        return self._spare[group]
+
+    def holdings(self, cluster: str, *, with_stateful: bool) -> Holdings:
+        """What those hold who might be asked to go."""
+        which = (cluster, with_stateful)
+        if which not in self._holdings:
+            names = self.state.fleet.columns(cluster).names
+
+            def occupants(row: int) -> list[Occupant]:
+                return [
+                    one
+                    for one in self.there(f"{cluster}/{names[row]}")
+                    if not one.name or ((with_stateful or not one.stateful) and self._may_go(one))
+                ]
+
+            self._holdings[which] = Holdings(len(names), occupants)
+        return self._holdings[which]
+
+    def _may_go(self, one: Occupant) -> bool:
+        return not (one.group and one.is_available) or self.spare(one.group) > 0
+
+    def destination(self, tx: Transaction, victim: Container, *, is_first: bool) -> Node:
+        """Where one could go with its data; Conflict when nowhere.
+
+        Kept is what was refused to the first of several: for the others more is reserved already.
+        """
+        if is_first and victim.key in self._nowhere:
+            raise self._nowhere[victim.key]
+        try:
+            return self.moving.destination(tx, victim)
+        except Conflict as error:
+            if is_first:
+                self._nowhere[victim.key] = error
+            raise
+
+    def forget(self, node_keys: Iterable[str], groups: Iterable[str] = ()) -> None:
+        """Something else is on these nodes now, or another number of these replicas is ready."""
+        self._nowhere.clear()
+        for group in groups:
+            self._spare.pop(group, None)
+        for key in node_keys:
+            self._there.pop(key, None)
+            cluster, _, node = key.partition("/")
+            for (owner, _), holdings in self._holdings.items():
+                if owner == cluster:
+                    holdings.forget(self.state.fleet.columns(cluster).rows[node])
+
+
 def make_room(
-    tx: Transaction, life: Life, container: Container, request: Request, moving: Moving
+    tx: Transaction, around: Round, container: Container, request: Request
 ) -> tuple[str, ...] | None:
     """Let others go so that a container fits once they have; None: they are on their way.
 
@@ -48,15 +126,14 @@ def make_room(
     if not priority or cluster is None or cluster.policy.preemption == "none":
         return ()
     with_stateful = cluster.policy.preemption == "all"
-    asked = _Asked(state, life, container, priority, with_stateful=with_stateful)
+    asked = _Asked(around, container, priority, with_stateful=with_stateful)
+    feasibility = feasible(state.fleet, request)
     while True:
-        found = preempt(
-            feasible(state.fleet, request), asked.occupants, lambda group: spare(state, life, group)
-        )
+        found = preempt(feasibility, asked.occupants, around.spare, asked.known())
         if found is None:
             return asked.told()
         victims = [tx.need(Container, f"{container.cluster}/{one.name}") for one in found.taken]
-        goals, without = _destinations(tx, victims, moving)
+        goals, without = _destinations(tx, victims, around)
         if not without:
             break
         asked.refuse(found.node, without)
@@ -65,9 +142,11 @@ def make_room(
         why = f"makes room for {container.name}, of priority {priority} (its own: {own})"
         tx.happened("preempted", victim, why=why)
         if victim.name in goals:
-            moving.begin(tx, victim, goals[victim.name], why)
+            around.moving.begin(tx, victim, goals[victim.name], why)
         else:
             begin_anew(tx, victim, victim.spec, why=why)
+    nodes = {f"{container.cluster}/{node}" for node in (found.node, *goals.values())}
+    around.forget(nodes, {victim.group for victim in victims})
     text = waiting(state, container, found.node)
     tx.put(
         replace(
@@ -85,28 +164,22 @@ class _Asked:
     """Who may be asked to make room for one container, and who has no other place to go to."""
 
     def __init__(
-        self,
-        state: State,
-        life: Life,
-        container: Container,
-        priority: int,
-        *,
-        with_stateful: bool,
+        self, around: Round, container: Container, priority: int, *, with_stateful: bool
     ) -> None:
-        self._state, self._life, self._cluster = state, life, container.cluster
+        self._around, self._cluster = around, container.cluster
         self._priority, self._with_stateful = priority, with_stateful
-        self._there: dict[str, tuple[Occupant, ...]] = {}
+        self._answers: dict[str, tuple[Occupant, ...] | None] = {}
         self._refused: dict[str, str] = {}
         self._refused_on: Counter[str] = Counter()
 
+    def known(self) -> Known:
+        """What those hold at most who may be asked, and who would go on nodes looked at before."""
+        is_asked = self._with_stateful and len(self._refused) < REFUSED_MAX
+        held = self._around.holdings(self._cluster, with_stateful=is_asked)
+        return Known(held, self._priority, self._answers)
+
     def occupants(self, node: str) -> list[Occupant]:
         """Of a node: who may go, and what is going."""
-        if node not in self._there:
-            self._there[node] = tuple(
-                occupant
-                for each in self._state.on_node(f"{self._cluster}/{node}")
-                for occupant in _occupants(self._state, self._life, each, node, self._priority)
-            )
         may_be_stateful = (
             self._with_stateful
             and len(self._refused) < REFUSED_MAX
@@ -114,15 +187,23 @@ class _Asked:
         )
         return [
             one
-            for one in self._there[node]
+            for one in self._around.there(f"{self._cluster}/{node}")
             if not one.name
-            or (one.name not in self._refused and (may_be_stateful or not one.stateful))
+            or (
+                one.priority < self._priority
+                and one.name not in self._refused
+                and (may_be_stateful or not one.stateful)
+            )
         ]
 
     def refuse(self, node: str, why: Mapping[str, str]) -> None:
         """These have no other place: ask others. why: by name, what would give them one."""
         self._refused.update(why)
         self._refused_on[node] += len(why)
+        if len(self._refused) < REFUSED_MAX:
+            self._answers.pop(node, None)
+        else:
+            self._answers.clear()
 
     def told(self) -> tuple[str, ...]:
         """What would let some of those go that could have made room."""
@@ -137,7 +218,7 @@ def keeps_data(container: Container) -> bool:
 
 
 def _destinations(
-    tx: Transaction, victims: Sequence[Container], moving: Moving
+    tx: Transaction, victims: Sequence[Container], around: Round
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Where those go that keep their data, all of them together; and what keeps the others."""
     goals: dict[str, str] = {}
@@ -147,7 +228,7 @@ def _destinations(
         if not keeps_data(victim):
             continue
         try:
-            node = moving.destination(tx, victim)
+            node = around.destination(tx, victim, is_first=not moved)
         except Conflict as error:
             refused[victim.name] = (
                 f"a place elsewhere for {victim.name}, which is STATEFUL on {victim.node} and goes "
@@ -182,17 +263,15 @@ def spare(state: State, life: Life, group: str) -> int:
     return sum(stay) - floor
 
 
-def _occupants(
-    state: State, life: Life, each: Container, node: str, priority: int
-) -> list[Occupant]:
+def _occupants(state: State, life: Life, each: Container, node: str) -> list[Occupant]:
     """What a container has on a node: copies that are going, and one that may have to."""
-    found, own = _going(each, node), state.priority_of(each)
+    found = _going(each, node)
     is_there = each.node == node and each.wanted and not _is_moving_away(each, node)
-    if is_there and own < priority:
+    if is_there:
         found.append(
             Occupant(
                 name=each.name,
-                priority=own,
+                priority=state.priority_of(each),
                 need=each.spec.resources,
                 group=each.group,
                 stateful=each.spec.type == "STATEFUL",

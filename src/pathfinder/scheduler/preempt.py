@@ -11,43 +11,16 @@ from typing import Final
 
 import numpy as np
 
-from pathfinder.model.resources import Resources
-from pathfinder.scheduler.domains import Mask
+from pathfinder.scheduler.domains import Mask, Numbers
 from pathfinder.scheduler.fit import RESOURCE_OF_CODE, Feasibility, lefts, needs
-from pathfinder.scheduler.fleet import (
-    EXTRA_CODE,
-    KNOWN,
-    PORT_CODE,
-    claims,
-    numbers,
-)
+from pathfinder.scheduler.fleet import EXTRA_CODE, KNOWN, PORT_CODE
+from pathfinder.scheduler.holdings import CODES, TOO_MUCH, Holdings
+from pathfinder.scheduler.occupants import Occupant
 from pathfinder.scheduler.remedies import deficits
 
 NODES_TRIED_MAX: Final = 100  # those that lack least
+NOTHING_TAKEN: Final = (-1, 0, 0)  # highest priority, how many, their size
 COUNT_CODES: Final = ("containers_max", "stateful_max")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occupant:
-    """A container on a node. name "": it is on its way out already."""
-
-    name: str
-    priority: int
-    need: Resources
-    group: str = ""
-    stateful: bool = False
-    ports: tuple[str, ...] = ()
-    is_available: bool = True
-
-    def frees(self, code: str) -> int:
-        """How much of what is short is there again when it has gone."""
-        if code in RESOURCE_OF_CODE:
-            return numbers(self.need)[RESOURCE_OF_CODE[code]]
-        if code == "stateful_max":
-            return int(self.stateful)
-        if code == "containers_max":
-            return 1
-        return dict(claims(self.need, self.ports)).get(code, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +31,73 @@ class Preemption:
     taken: tuple[Occupant, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What need not be worked out again; without it a search comes to the same, and takes longer.
+
+    holdings: of those who are asked for, and others with them; all of theirs are below `priority`,
+    or not asked. answers: of earlier searches for the same request, by node: None when nobody's
+    going makes room there.
+    """
+
+    holdings: Holdings
+    priority: int
+    answers: dict[str, tuple[Occupant, ...] | None]
+
+
 def preempt(
     feasibility: Feasibility,
     occupants: Callable[[str], Sequence[Occupant]],
     spare: Callable[[str], int],
+    known: Known | None = None,
 ) -> Preemption | None:
     """For a request that fits nowhere: the best node to make room on, or None.
 
     occupants: of a node by its name, those of lower priority that may go, and those that are going.
     spare: how many available replicas each group can do without.
     """
-    found: list[tuple[int, int, int, str, tuple[Occupant, ...]]] = []
-    for row in _rows_worth_trying(feasibility):
+    best: tuple[int, int, int, str] | None = None  # highest priority, how many, size, node
+    best_taken: tuple[Occupant, ...] = ()
+    answers = known.answers if known is not None else {}
+    for least, row in _cheapest_first(feasibility, _rows_worth_trying(feasibility), known):
         node = feasibility.columns.names[row]
-        taken = _taken(_shortages(feasibility, row), occupants(node), spare)
-        if taken is not None:
-            size = sum(one.need.cpu_millis + one.need.memory_mib for one in taken)
-            highest = max((one.priority for one in taken), default=-1)
-            found.append((highest, len(taken), size, node, taken))
-    if not found:
-        return None
-    *_, node, taken = min(found, key=lambda each: each[:4])
-    return Preemption(node, taken)
+        if best is not None and (*least, node) > best:
+            break  # nor can any after it be better
+        if node not in answers:
+            answers[node] = _taken(_shortages(feasibility, row), occupants(node), spare)
+        taken = answers[node]
+        if taken is None:
+            continue
+        size = sum(one.need.cpu_millis + one.need.memory_mib for one in taken)
+        highest = max((one.priority for one in taken), default=-1)
+        cost = (highest, len(taken), size, node)
+        if best is None or cost < best:
+            best, best_taken = cost, taken
+    return Preemption(best[-1], best_taken) if best is not None else None
+
+
+def _cheapest_first(
+    feasibility: Feasibility, rows: Sequence[int], known: Known | None
+) -> list[tuple[tuple[int, int, int], int]]:
+    """Rows with the least that each may cost; without those on which it cannot be had."""
+    names = feasibility.columns.names
+    least = [NOTHING_TAKEN] * len(rows)
+    if known is not None:
+        least = known.holdings.least(rows, _lacking(feasibility, rows), known.priority)
+    found = [each for each in zip(least, rows, strict=True) if each[0][0] < TOO_MUCH]
+    return sorted(found, key=lambda each: (each[0], names[each[1]]))
+
+
+def _lacking(feasibility: Feasibility, rows: Sequence[int]) -> Numbers:
+    """By row and code of `CODES`: how much has to become free."""
+    found: Numbers = np.zeros((len(rows), len(CODES)), np.int64)
+    request = feasibility.request
+    every = lefts(
+        feasibility.columns.traits[:, rows], feasibility.amounts[:, rows], needs(request), {}, ()
+    )
+    for code, left, each in every:
+        found[:, CODES.index(code)] = np.maximum(each - left, 0)
+    return found
 
 
 def _rows_worth_trying(feasibility: Feasibility) -> list[int]:
