@@ -369,7 +369,13 @@ def _check_addresses(
     if "environment" not in spec:
         return
     other = spec["environment"]["OTHERS"].partition("deployment_name=")[2]
-    addresses = ",".join(each.address for each in state.replicas(f"c/{other}") if each.address)
+    there = state.get(Deployment, f"c/{other}")
+    addresses = ",".join(
+        each.address
+        for each in state.replicas(f"c/{other}")
+        # One too many stays while it is needed for `min_available`, and is nobody's address.
+        if each.address and there is not None and each.ordinal <= there.replicas
+    )
     for each in replicas:
         expected = {"NUMBER": str(each.ordinal), "OTHERS": addresses}
         if each.spec.environment != expected:
