@@ -61,6 +61,7 @@ def test_what_is_previewed_is_what_then_moves(
     expect(preview).to_contain_text("full → free")
     expect(preview).to_contain_text("full has 75 % of CPU")
     expect(preview.get_by_label("CPU before: 0 to 75 % in use")).to_be_visible()
+    expect(preview).to_contain_text("Counted by what containers reserve.")
     wanted = planned(page)
     plan = api.get(f"{CLUSTER}/rebalance?moves=20")
     assert wanted == [move["name"] for move in plan["moves"]]

@@ -115,6 +115,8 @@ export interface PlannedMove {
 
 export interface RebalancePlan {
   revision: number;
+  basis: "measured" | "reserved";
+  note: string;
   moves: PlannedMove[];
   before: Balance;
   after: Balance;
