@@ -19,6 +19,7 @@ from pathfinder.control import (
 )
 from pathfinder.control.access import Principal
 from pathfinder.control.cluster_views import cluster_view
+from pathfinder.control.differences import changes, limits_fields, policy_fields, words
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
     Cluster,
@@ -136,7 +137,7 @@ def _upsert(tx: Transaction, new: Remote | Image) -> Thing:
         new = replace(new, revision=old.revision, created_ms=old.created_ms, extra=old.extra)
         if new == old:
             return old
-    tx.happened("changed" if old else "created", new)
+    tx.happened("changed" if old else "created", new, why=changes(old, new))
     return tx.put(new)
 
 
@@ -170,9 +171,11 @@ def put_cluster(
     if new.password_hash != old.password_hash:
         tx.event("password_changed", kind="cluster", name=name)
     if new.limits != old.limits:
-        tx.event("limits_changed", kind="cluster", name=name)
+        why = words(limits_fields(old.limits), limits_fields(new.limits))
+        tx.event("limits_changed", kind="cluster", name=name, why=why)
     if new.policy != old.policy:
-        tx.event("policy_changed", kind="cluster", name=name)
+        why = words(policy_fields(old.policy), policy_fields(new.policy))
+        tx.event("policy_changed", kind="cluster", name=name, why=why)
     return tx.put(new)
 
 

@@ -1,5 +1,6 @@
 """What a command changes, in words, for plans and dry runs: read off the edits themselves."""
 
+from pathfinder.control.differences import changes
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
 from pathfinder.control.rendering import renderer
@@ -82,7 +83,9 @@ def item(tx: Transaction, before: Thing | None, after: Thing | None, images: _Im
         return _item(thing, action, warnings=warnings)
     if after is None:
         return _item(thing, "delete")
-    return _item(thing, "create" if before is None else "change")
+    if before is None:
+        return _item(thing, "create")
+    return _item(thing, "change", why=changes(before, after))
 
 
 def _container_item(

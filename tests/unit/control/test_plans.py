@@ -134,3 +134,35 @@ def test_documents_are_applied_in_the_order_in_which_they_need_each_other(
     plan = room.plan(single, image, remote, {"kind": "Cluster", "name": "new"}, dry_run=False)
 
     assert list(plan) == ["new", "hub", "base", "one"]
+
+
+def test_plan_of_a_policy_says_what_changes_from_what_to_what(room: ControlRoom) -> None:
+    change = {
+        "kind": "Cluster",
+        "name": CLUSTER,
+        "placement": "pack",
+        "quota": {"memory": "8GiB", "containers": 20},
+        "reserved": {"cpu": 0.5},
+        "overcommit": {"cpu": 1.5},
+        "limits": {"memory_percent": 80},
+    }
+    tried = room.plan(change)
+    room.put(change)
+    said = {event.action: event.why for event in room.state.events}
+
+    limits = "limits.memory_percent none -> 80"
+    policy = (
+        "placement spread -> pack, overcommit.cpu 1 -> 1.5, reserved.cpu none -> 0.5, "
+        "quota.memory none -> 8GiB, quota.containers none -> 20"
+    )
+    assert tried[CLUSTER]["why"] == f"{limits}, {policy}"
+    assert (said["limits_changed"], said["policy_changed"]) == (limits, policy)
+    assert room.plan(change)[CLUSTER]["action"] == "unchanged"
+
+
+def test_plan_of_an_image_says_what_changes(room: ControlRoom) -> None:
+    image = {"kind": "Image", "cluster": CLUSTER, "name": "base", "alias": "debian/12"}
+    room.put(image)
+    plan = room.plan({**image, "alias": "debian/13"})
+
+    assert plan["base"]["why"] == "alias debian/12 -> debian/13"
