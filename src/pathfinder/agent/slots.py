@@ -250,6 +250,9 @@ def _step_of_matched(slot: Slot, permit: Permit) -> Step | None:
         return Step(verb="stop", why="it moves to another node")
     if slot.is_left_frozen:
         return Step(verb="start", why="its daemon froze it to copy it")
+    if slot.part == "arrive" and is_down and slot.failure is not None and not slot.has_died:
+        # The server is told, and lets it run where it was: what it wrote here would be lost.
+        return None
     if slot.part != "halt" and is_down and permit.may_make:
         died = f"died: {slot.ended}" if slot.ended else "died"
         return Step(verb="start", why=died if slot.has_died else "assigned")

@@ -222,6 +222,24 @@ def test_copy_becomes_whole_and_starts_when_it_may_arrive() -> None:
     assert node.told().phase == "running"
 
 
+def test_arriving_container_that_could_not_start_leaves_it_to_the_server() -> None:
+    """What is told has an end: meanwhile it may run where it was, and nothing is written twice."""
+    node = Node(instance("stopped", replace(LABELS, digest="")))
+    (complete,) = node.want(wish("arrive", 2))
+    (start,) = node.finish(complete)
+    node.finish(start, Failed(code="runtime_failed", message="the daemon refused"))
+    node.now_ms += 60_000
+    (look,) = (each for each in node.core.effects(node.now_ms) if isinstance(each, Inspect))
+    node.finish(look, Inspected(instance=instance("stopped")))
+    node.now_ms += 60_000
+    later = [type(effect) for effect in node.core.effects(node.now_ms)]
+
+    assert isinstance(start, Start)
+    assert node.told().phase == "failed"
+    assert Start not in later
+    assert [type(effect) for effect in node.want(wish())] == [Start]
+
+
 def test_copy_that_is_lost_is_not_made_anew() -> None:
     node = Node()
 
