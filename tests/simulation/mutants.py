@@ -210,6 +210,18 @@ MUTANTS = (
         new="    if False:\n",
     ),
     Mutant(
+        name="a_deposed_leader_goes_on_writing",
+        file="store/memory.py",
+        old="        self._check_leader(epoch)\n        failure, self._failure",
+        new="        failure, self._failure",
+    ),
+    Mutant(
+        name="a_wall_clock_that_jumps_makes_answers_old",
+        file="control/answered.py",
+        old=" and kept_ms >= ANSWERED_MS_MIN",
+        new="",
+    ),
+    Mutant(
         name="what_is_stateful_makes_room_without_its_data",
         file="control/preempting.py",
         old="        if not keeps_data(victim):\n",

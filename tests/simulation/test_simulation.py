@@ -20,6 +20,7 @@ SEEDS_MAX = 1_500  # a mutant that these do not notice has survived
 RARE_PATHS = (
     "adopted", "given_up", "orphaned", "restored", "unplaced", "failed", "released", "lost",
     "repeated", "node_reboot", "one_way", "daemon_crash", "runtime_down", "unready", "recovered",
+    "rival", "clock_jump", "node_clock_jump",
 )  # fmt: skip
 
 # Seeds that once failed, each with what it found. They replay another world after each change of
@@ -30,6 +31,7 @@ REGRESSIONS = {
     19: "an adopted container never became ready",
     46: "a container was made again while an orphan of its name ran",
     163: "a container made during recovery ran beside its forgotten namesake",
+    20: "a target that could not start tried again, while the server let it run where it was",
     248: "a backup from the middle of a recovery did not wait for nodes that had been heard before",
 }
 

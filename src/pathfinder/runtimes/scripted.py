@@ -66,6 +66,7 @@ class _Held:
     state: State
     address: str
     is_dying: bool = False
+    started_ms: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     jobs: ScriptedJobs = field(init=False)
     note: str = ""
@@ -95,6 +96,7 @@ class ScriptedRuntime:
         offers: Offers | None = None,
     ) -> None:
         self.is_down = False
+        self.wall_ms: Callable[[], int] = lambda: 0  # 0: it does not know when what runs began
         self.images = images
         self._kinds = kinds
         self._capacity = capacity
@@ -230,6 +232,7 @@ class ScriptedRuntime:
         step = self._scripted(name, "start")
         if step not in NOT_DONE:
             held.state, held.is_dying = "running", step == "dies"
+            held.started_ms = self.wall_ms()
             held.console += f"{name} is up\n".encode()
             self._tell(name)
         raise_for(step, f"start {name}")
@@ -401,6 +404,7 @@ class ScriptedRuntime:
             labels=held.labels,
             state=held.state,
             addresses=(held.address,) if has_address else (),
+            started_ms=held.started_ms if held.state == "running" else 0,
             note=held.note,
         )
 

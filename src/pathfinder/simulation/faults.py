@@ -35,6 +35,9 @@ TROUBLES = (
     "one_way",
     "container_dies",
     "restore",
+    "rival",
+    "clock_jump",
+    "node_clock_jump",
 )
 
 

@@ -70,6 +70,7 @@ class Node:
     on_job: Callable[["Node", str], None]
     rate: float = 1.0
     offset_ms: int = 0
+    wall_jump_ms: int = 0  # by how much its wall clock has been set forward or back
     core: AgentCore | None = None
     checkpoint: Checkpoint | None = None
     life: int = 0
@@ -84,9 +85,16 @@ class Node:
     unanswered: deque[tuple[int, int]] = field(default_factory=deque)  # sequence, given up when
     is_waiting: bool = False  # whether a timer for the first of them is set
 
+    def __post_init__(self) -> None:
+        self.runtime.wall_ms = self.wall_ms
+
     def local_ms(self) -> int:
         """The node's clock of durations."""
         return self.offset_ms + int(self.timeline.now_ms * self.rate)
+
+    def wall_ms(self) -> int:
+        """The node's wall clock."""
+        return 1_700_000_000_000 + self.timeline.now_ms + self.wall_jump_ms
 
     def start_agent(self) -> None:
         """A new agent process, with the checkpoint of the last one."""

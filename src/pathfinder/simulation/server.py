@@ -5,7 +5,7 @@ answered: as the real shell does. It can be killed at any moment, with all that 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pathfinder.control import codec
 from pathfinder.control.commands import Moment, Request
@@ -14,7 +14,7 @@ from pathfinder.control.state import Change, State
 from pathfinder.model.errors import NotLeading, PathfinderError, StoreFull
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.store.memory import MemoryStore
-from pathfinder.store.port import DiskFull, Record
+from pathfinder.store.port import Deposed, DiskFull, Record
 from pathfinder.wire.messages import HEARTBEAT_MS, Exchange, Reply
 
 GROUP_MS = 2
@@ -52,6 +52,9 @@ class Server:
     records_since_snapshot: int = 0
     last: Record | None = None
     lead_at_least: int = 0
+    wall_jump_ms: int = 0  # by how much the wall clock has been set forward or back
+    paused_until_ms: int = 0  # its process does nothing before
+    is_deposed: bool = False  # another has taken the lead from it, which it does not know yet
     was_recovering: bool = True
     began_ms: int = 0
     tick_ms: int = NEVER_MS  # of the next tick; those that have nothing to do are left out
@@ -70,19 +73,31 @@ class Server:
         self.began_ms, self.tick_ms = self.timeline.now_ms, NEVER_MS
         self._set_tick(self.timeline.now_ms)
 
+    def rival(self) -> "Server":
+        """Another process over the same store takes the lead, while this one believes it leads."""
+        other = replace(self, controller=None, life=0, waiting=[], parked={}, group=[])
+        self.is_deposed = True
+        other.lead_at_least, other.paused_until_ms = 0, 0
+        other.start()
+        return other
+
     def kill(self) -> None:
         """`kill -9`: what was not durable is gone, and nobody is answered."""
+        self.end()
+        self.store = self.store.crash()
+
+    def end(self) -> None:
+        """The process ends; the store is that of another one."""
         self.life = 0
         self.controller = None
         self.waiting.clear()
         self.parked.clear()
         self.group.clear()
         self.lead_at_least = 0
-        self.store = self.store.crash()
 
     def command(self, request: Request, answer: Answer) -> None:
         """A person's request arrives."""
-        if self.controller is None:
+        if self._waits(lambda: self.command(request, answer)) or self.controller is None:
             return
 
         def decide(controller: Controller) -> Callable[[], None]:
@@ -99,6 +114,8 @@ class Server:
 
     def exchange(self, node_key: str, request: Exchange, respond: Respond) -> None:
         """A node's exchange arrives."""
+        if self._waits(lambda: self.exchange(node_key, request, respond)):
+            return
         if self.controller is None or self.controller.state.things["node"].get(node_key) is None:
             return
 
@@ -123,6 +140,14 @@ class Server:
         else:
             finish()
 
+    def _waits(self, action: Callable[[], None]) -> bool:
+        """Whether the process stands still; what comes to it happens when it goes on."""
+        pause_ms = self.paused_until_ms - self.timeline.now_ms
+        if pause_ms <= 0 or not self.life:
+            return False
+        self.timeline.after(pause_ms, action)
+        return True
+
     def _enqueue(self, decide: Callable[[Controller], Callable[[], None]]) -> None:
         self.waiting.append(decide)
         if len(self.waiting) == 1:
@@ -131,6 +156,8 @@ class Server:
 
     def _commit(self, life: int) -> None:
         """Decide what waits, append it as one record, then answer and wake."""
+        if self._waits(lambda: self._commit(life)):
+            return
         if life != self.life or self.controller is None:
             return
         controller = self.controller
@@ -138,6 +165,9 @@ class Server:
         afterwards = [decide(controller) for decide in waiting]
         changes, self.group = self.group, []
         if self._append(controller, changes):
+            if self.lead_at_least and self.is_deposed:
+                self.end()  # the node knows another leader, not a later state
+                return
             if self.lead_at_least:
                 # Nobody is answered: all ask again, of the leader that comes now.
                 self._lead_again()
@@ -146,7 +176,8 @@ class Server:
                 finish()
             self._wake(controller, changes)
             self._snapshot()
-        self._set_tick(self.timeline.now_ms + 1)
+        if self.life:
+            self._set_tick(self.timeline.now_ms + 1)
 
     def _append(self, controller: Controller, changes: Sequence[Change]) -> bool:
         if not changes:
@@ -157,6 +188,9 @@ class Server:
             self.last = self.store.append(
                 controller.life.epoch, self._moment().wall_ms, codec.encode_record(changes)
             )
+        except Deposed:
+            self.end()  # nobody is answered, and who asked asks again
+            return False
         except DiskFull:
             for change in reversed(changes):
                 controller.revert(change)
@@ -186,6 +220,8 @@ class Server:
         self.timeline.after(HEARTBEAT_MS, lambda: self._beat(life, node_key, parked))
 
     def _beat(self, life: int, node_key: str, parked: Parked) -> None:
+        if self._waits(lambda: self._beat(life, node_key, parked)):
+            return
         if life == self.life and self.parked.get(node_key) is parked and self.controller:
             del self.parked[node_key]
             parked.respond(self.controller.nothing(parked.request))
@@ -216,6 +252,8 @@ class Server:
             self.timeline.after(at_ms - self.timeline.now_ms, lambda: self._tick(life, at_ms))
 
     def _tick(self, life: int, at_ms: int) -> None:
+        if self._waits(lambda: self._tick(life, at_ms)):
+            return
         if life != self.life or at_ms != self.tick_ms or self.controller is None:
             return
         self.tick_ms = NEVER_MS
@@ -266,5 +304,6 @@ class Server:
 
     def _moment(self) -> Moment:
         return Moment(
-            wall_ms=1_700_000_000_000 + self.timeline.now_ms, uptime_ms=self.timeline.now_ms
+            wall_ms=1_700_000_000_000 + self.timeline.now_ms + self.wall_jump_ms,
+            uptime_ms=self.timeline.now_ms,
         )

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 LOOK_MS = 997  # between two looks at what is lost: not in step with anything
 ALL_EACH = 30  # one look of so many is at everything
 JOB_MS = (20, 1_500)
+HALF = 0.5
+DAY_MS = 86_400_000
+JUMPS_MS = (-2 * DAY_MS, -3_600_000, -30_000, 30_000, 3_600_000, 2 * DAY_MS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Stage:
     told: Callable[[Change, Controller], None] | None = None
     forget: Callable[[], None] = lambda: None
     server: Server = field(init=False)
+    deposed: Server | None = None
     nodes: list[Node] = field(default_factory=list)
     by_name: dict[str, Node] = field(default_factory=dict)
     offers: Offers = field(default_factory=dict)
@@ -97,7 +101,7 @@ class Stage:
 
         def arrive() -> None:
             if self.timeline.now_ms >= node.cut_until_ms:
-                self.server.exchange(f"{self.cluster}/{node.name}", request, back)
+                self._reached_server().exchange(f"{self.cluster}/{node.name}", request, back)
 
         def back(reply: Reply) -> None:
             if self.encodes:
@@ -114,8 +118,17 @@ class Stage:
     def ask(self, request: Request, answer: Callable[[bytes | PathfinderError], None]) -> None:
         """A person's request sets out."""
         self._travel(
-            lambda: self.server.command(request, lambda reply: self._travel(lambda: answer(reply)))
+            lambda: self._reached_server().command(
+                request, lambda reply: self._travel(lambda: answer(reply))
+            )
         )
+
+    def _reached_server(self) -> Server:
+        """Whom a message reaches: the one that leads, or one that only believes that it does."""
+        old = self.deposed
+        if old is not None and old.life and self.timeline.luck_of("rival").random() < HALF:
+            return old
+        return self.server
 
     def order(self, command: Command) -> None:
         """A request that arrives at once; nobody waits for its answer."""
@@ -158,7 +171,27 @@ class Stage:
         if self.server.life:
             self.reached["server_crash"] += 1
             self.server.kill()
+            if self.deposed is not None:
+                self.deposed.store = self.server.store
             self.timeline.after(for_ms, self._server_up)
+
+    def _rival(self, node: Node, for_ms: int) -> None:
+        """Another server takes the lead; the first goes on, perhaps after it has stood still."""
+        if not self.server.life or (self.deposed is not None and self.deposed.life):
+            return
+        self.reached["rival"] += 1
+        self.deposed, self.server = self.server, self.server.rival()
+        if for_ms % 2:
+            self.deposed.paused_until_ms = self.timeline.now_ms + for_ms // 2
+        self.timeline.after(for_ms, self.deposed.end)
+
+    def _clock_jump(self, node: Node, for_ms: int) -> None:
+        self.reached["clock_jump"] += 1
+        self.server.wall_jump_ms += JUMPS_MS[for_ms % len(JUMPS_MS)]
+
+    def _node_clock_jump(self, node: Node, for_ms: int) -> None:
+        self.reached["node_clock_jump"] += 1
+        node.wall_jump_ms += JUMPS_MS[for_ms % len(JUMPS_MS)]
 
     def _server_up(self) -> None:
         if not self.server.life:
@@ -208,6 +241,8 @@ class Stage:
     def _restore(self, node: Node, for_ms: int) -> None:
         if self.backup is not None and self.server.life:
             self.reached["restore"] += 1
+            if self.deposed is not None:
+                self.deposed.end()
             self.server.kill()
             self.server.store, self.server.restored = self.backup.copy(), True
             self.revision_max = 0
@@ -217,6 +252,8 @@ class Stage:
     def calm_down(self) -> None:
         """Everything works again."""
         self.server.disk_full = 0.0
+        if self.deposed is not None:
+            self.deposed.end()
         self._server_up()
         for node in self.nodes:
             node.faults = NONE
