@@ -160,6 +160,24 @@ def make_room(
     return None
 
 
+def _needed(state: State, container: Container) -> set[str]:
+    """The deployments whose addresses its definition has, and those whose addresses they have.
+
+    Taking their place would change what it is made with, so that it had to be made anew, give its
+    place back, and take theirs again, for ever.
+    """
+    found: set[str] = set()
+    ahead = [container.group] if container.deployment else []
+    while ahead:
+        deployment = state.get(Deployment, ahead.pop())
+        for name in deployment.refers if deployment is not None else ():
+            key = f"{container.cluster}/{name}"
+            if key not in found:
+                found.add(key)
+                ahead.append(key)
+    return found
+
+
 class _Asked:
     """Who may be asked to make room for one container, and who has no other place to go to."""
 
@@ -168,6 +186,7 @@ class _Asked:
     ) -> None:
         self._around, self._cluster = around, container.cluster
         self._priority, self._with_stateful = priority, with_stateful
+        self._needed = _needed(around.state, container)
         self._answers: dict[str, tuple[Occupant, ...] | None] = {}
         self._refused: dict[str, str] = {}
         self._refused_on: Counter[str] = Counter()
@@ -192,6 +211,7 @@ class _Asked:
             or (
                 one.priority < self._priority
                 and one.name not in self._refused
+                and one.group not in self._needed
                 and (may_be_stateful or not one.stateful)
             )
         ]

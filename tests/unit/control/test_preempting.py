@@ -69,6 +69,23 @@ def test_higher_priority_takes_the_place_of_the_lowest_and_of_as_few_as_do(
     assert "preempted" in room.actions("low")
 
 
+def test_nobody_makes_room_whose_address_is_needed_by_who_would_come(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(replicated(3, "base", 1, 0, 0))
+    for name, other, priority in (("data", "base", 0), ("web", "data", 9)):
+        definition = replicated(3, name, 1, priority, 0)
+        call = f"$pf-meta:deployment_ip_addresses?deployment_name={other}"
+        definition["spec"]["environment"] = {"OTHERS": call}
+        room.put(definition)
+        settle(node)
+
+    assert running(room) == ["base-01", "data-01"]
+    assert room.container("web-01").why.startswith("no node fits")
+    room.put(asks(3, "stranger", 9))
+    assert room.container("stranger").nominated == "n1"
+
+
 def test_one_large_of_equal_priority_goes_rather_than_two_small(
     room: ControlRoom, node: RoomNode
 ) -> None:
