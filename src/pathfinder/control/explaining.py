@@ -12,6 +12,7 @@ from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container, Event
 from pathfinder.control.placing import request_of
 from pathfinder.control.state import State
+from pathfinder.control.waiting import as_it_is_now
 from pathfinder.model.errors import NotFound
 from pathfinder.model.phases import Phase
 from pathfinder.scheduler.place import best
@@ -71,7 +72,8 @@ def explanation(controller: Controller, cluster: str, name: str) -> Explanation:
     container = state.get(Container, f"{cluster}/{name}")
     if container is None:
         return _of_gone(state, cluster, name)
-    view = views.container_view(controller.state, controller.life, container)
+    view = views.container_view(state, controller.life, container)
+    view = as_it_is_now(state, controller.life, container, view)
     is_placed = container.wanted and bool(container.node)
     is_pending = container.wanted and container.phase == Phase.PENDING
     told = _told(state, cluster, name)

@@ -43,7 +43,7 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
     if life.recovering:
         tx.put_all(tx.fresh)
         for container in waiting:
-            _explain(tx, container, _recovering(tx, life))
+            _explain(tx, container, recovering(tx.state, life))
         waiting = []
     tx.placing, tx.place_all, tx.fresh = set(), False, []
     while waiting and _place(tx, life, waiting, moving):
@@ -283,7 +283,7 @@ def _explain(tx: Transaction, container: Container, explanation: dict[str, objec
         tx.happened("unplaced", container, why=why)
 
 
-def _recovering(tx: Transaction, life: Life) -> dict[str, object]:
+def recovering(state: State, life: Life) -> dict[str, object]:
     """Why nothing is placed for the moment, and what would end it."""
     if not life.restored:
         unheard = [key for key, node in life.nodes.items() if not node.was_complete]
@@ -291,7 +291,7 @@ def _recovering(tx: Transaction, life: Life) -> dict[str, object]:
             "text": f"the server has just started and first hears {_few(unheard)}, "
             f"for at most {OUTWAIT_MS // 1000 + 1} s"
         }
-    unverified = [node.key for node in tx.state.all(Node) if node.unverified]
+    unverified = [node.key for node in state.all(Node) if node.unverified]
     return {
         "text": "the server came back from an older backup and must hear what runs on "
         f"{_few(unverified)} before anything is placed",

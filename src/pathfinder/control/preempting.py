@@ -121,22 +121,11 @@ def make_room(
     What is STATEFUL goes with its data, or not at all. Else: what would let those go that could
     make room and have no other place; empty when there is nobody who may go.
     """
+    found = _search(tx, around, container, request)
+    if isinstance(found, tuple):
+        return found
     state, priority = tx.state, tx.state.priority_of(container)
-    cluster = state.get(Cluster, container.cluster)
-    if not priority or cluster is None or cluster.policy.preemption == "none":
-        return ()
-    with_stateful = cluster.policy.preemption == "all"
-    asked = _Asked(around, container, priority, with_stateful=with_stateful)
-    feasibility = feasible(state.fleet, request)
-    while True:
-        found = preempt(feasibility, asked.occupants, around.spare, asked.known())
-        if found is None:
-            return asked.told()
-        victims = [tx.need(Container, f"{container.cluster}/{one.name}") for one in found.taken]
-        goals, without = _destinations(tx, victims, around)
-        if not without:
-            break
-        asked.refuse(found.node, without)
+    victims, goals = found.victims, found.goals
     for victim in victims:
         own = state.priority_of(victim)
         why = f"makes room for {container.name}, of priority {priority} (its own: {own})"
@@ -158,6 +147,45 @@ def make_room(
         )
     )
     return None
+
+
+def kept_from_making_room(
+    tx: Transaction, around: Round, container: Container, request: Request
+) -> tuple[str, ...]:
+    """What would let those go that could make room, as `make_room` tells it; nobody goes."""
+    found = _search(tx, around, container, request)
+    return found if isinstance(found, tuple) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """On which node room can be made, by whose going; goals: where those with data go."""
+
+    node: str
+    victims: Sequence[Container]
+    goals: Mapping[str, str]
+
+
+def _search(
+    tx: Transaction, around: Round, container: Container, request: Request
+) -> _Room | tuple[str, ...]:
+    """Where to make room, or what would let those go that could and have no other place."""
+    state, priority = tx.state, tx.state.priority_of(container)
+    cluster = state.get(Cluster, container.cluster)
+    if not priority or cluster is None or cluster.policy.preemption == "none":
+        return ()
+    with_stateful = cluster.policy.preemption == "all"
+    asked = _Asked(around, container, priority, with_stateful=with_stateful)
+    feasibility = feasible(state.fleet, request)
+    while True:
+        found = preempt(feasibility, asked.occupants, around.spare, asked.known())
+        if found is None:
+            return asked.told()
+        victims = [tx.need(Container, f"{container.cluster}/{one.name}") for one in found.taken]
+        goals, without = _destinations(tx, victims, around)
+        if not without:
+            return _Room(found.node, victims, goals)
+        asked.refuse(found.node, without)
 
 
 def _needed(state: State, container: Container) -> set[str]:

@@ -24,6 +24,7 @@ from pathfinder.control.objects import (
     User,
 )
 from pathfinder.control.state import State
+from pathfinder.control.waiting import as_it_is_now
 from pathfinder.model.errors import NotFound, NotLeading
 from pathfinder.model.selectors import Requirement
 from pathfinder.wire.messages import Measurements
@@ -312,8 +313,9 @@ def one_deployment(controller: Controller, cluster: str, name: str) -> views.Dep
 
 def one_container(controller: Controller, cluster: str, name: str) -> views.ContainerView:
     """One container; NotFound."""
-    container = _need(controller.state, Container, f"{cluster}/{name}")
-    return views.container_view(controller.state, controller.life, container)
+    state, life = controller.state, controller.life
+    container = _need(state, Container, f"{cluster}/{name}")
+    return as_it_is_now(state, life, container, views.container_view(state, life, container))
 
 
 def one_image(controller: Controller, cluster: str, name: str) -> views.ImageView:

@@ -8,7 +8,9 @@ import pytest
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import Delete, Relocate, Reschedule
 from pathfinder.control.explaining import explanation
+from pathfinder.control.life import OUTWAIT_MS
 from pathfinder.control.placing import TOLD_SECOND_MAX
+from pathfinder.control.queries import one_container
 from pathfinder.model.errors import NotFound
 from tests.support.control_room import (
     CLUSTER,
@@ -222,3 +224,25 @@ def test_what_waits_for_its_own_node_to_let_go_is_told_so(
 def test_container_that_never_was_is_not_found(room: ControlRoom) -> None:
     with pytest.raises(NotFound):
         explanation(room.controller, CLUSTER, "web")
+
+
+def test_what_is_asked_of_a_waiting_container_is_true_now(
+    room: ControlRoom, nodes: list[RoomNode]
+) -> None:
+    room.put(container("big", resources={"memory_mib": 9_000}))
+    settle(*nodes)
+    stored = room.container("big").explanation
+    assert "most free" in stored["text"]
+    assert "on n2" in stored["text"]
+    for _ in range(OUTWAIT_MS // 1_000 + 2):
+        room.tick(1_000)
+        for each in (nodes[0], nodes[2]):
+            each.exchange()
+    before = picture(room.state)
+
+    told = explanation(room.controller, CLUSTER, "big")
+    assert told.explanation is not None
+    assert "1 is unavailable (n2: is lost" in told.why
+    assert told.why == told.explanation["text"]
+    assert one_container(room.controller, CLUSTER, "big").explanation == told.explanation
+    assert picture(room.state) == before, "asking changes nothing"

@@ -7,6 +7,7 @@ import pytest
 
 from pathfinder.control.commands import Delete, PatchNode, Put
 from pathfinder.control.preempting import REFUSED_ON_NODE_MAX
+from pathfinder.control.queries import one_container
 from tests.support.control_room import (
     CLUSTER,
     FACTS,
@@ -14,6 +15,7 @@ from tests.support.control_room import (
     RoomNode,
     container,
     deployment,
+    picture,
     settle,
 )
 from tests.support.movers import MOVER, Mover, mover
@@ -194,6 +196,11 @@ def test_data_is_never_deleted_to_make_room_and_what_waits_says_what_would_help(
     (remedy,) = [text for text in room.container("high").explanation["remedies"] if "db" in text]
     assert remedy.startswith("a place elsewhere for db, which is STATEFUL on n1")
     assert "fits on no other node" in remedy
+    before = picture(room.state)
+    assert one_container(room.controller, CLUSTER, "high").explanation == (
+        room.container("high").explanation
+    )
+    assert picture(room.state) == before, "asking changes nothing"
 
 
 def test_two_that_would_both_take_the_same_last_place_do_not_go(room: ControlRoom) -> None:
