@@ -227,17 +227,12 @@ class _Chooser:
         """The heap of the `count` best nodes of those that fit."""
         shape = self._shape
         shape.refresh()
-        # For a single one it is enough to know where there is any room.
-        self._rooms = shape.rooms() if count > 1 else None
-        keys = shape.keys
-        # Members make a node worse: the best of all is the best one if it has none.
-        if self.group and (count > 1 or self._has_members(keys)):
-            keys = shape.keys_for(self.draft.members(self.group))
         self._fit_count = shape.fit_count
         self._seen = len(self.draft.placed_rows)
         self._spots: dict[int, Spot] = {}
-        best = _best_rows(keys, min(count, self._fit_count))
-        self._heap = list(zip(keys[best].tolist(), best.tolist(), strict=True))
+        # For a single one it is enough to know where there is any room.
+        self._rooms = shape.rooms() if count > 1 else None
+        self._heap = self._best(shape, count) if count > 1 else self._first(shape)
         # All that is not in the heap comes after this one.
         self._horizon = max(self._heap, default=(NOWHERE, 0))
         heapify(self._heap)
@@ -245,9 +240,20 @@ class _Chooser:
             self.group and not self.draft.packs and count > 1 and self._fit_count >= LEVEL_MIN
         )
 
-    def _has_members(self, keys: Numbers) -> bool:
-        """Whether the first of the best nodes has members of the group."""
-        return len(keys) > 0 and self.draft.member_count(self.group, int(keys.argmin())) > 0
+    def _best(self, shape: Shape, count: int) -> list[tuple[int, int]]:
+        """The best so many nodes, in no order."""
+        keys = shape.keys_for(self.draft.members(self.group)) if self.group else shape.keys
+        best = _best_rows(keys, min(count, self._fit_count))
+        return list(zip(keys[best].tolist(), best.tolist(), strict=True))
+
+    def _first(self, shape: Shape) -> list[tuple[int, int]]:
+        """The best node. Members make a node worse: it is the best of all if it has none."""
+        if not self._fit_count:
+            return []
+        row = int(shape.keys.argmin())
+        if self.group and self.draft.member_count(self.group, row):
+            return self._best(shape, 1)
+        return [(int(shape.keys[row]), row)]
 
     def _spot(self, row: int) -> Spot:
         return Spot(
