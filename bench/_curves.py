@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-WIDTH: Final = 640
+WIDTH: Final = 700
 HEIGHT: Final = 360
-LEFT, RIGHT, TOP, BOTTOM = 60, 170, 20, 45
+LEFT, RIGHT, TOP, BOTTOM = 60, 215, 20, 45
 SVG: Final = "http://www.w3.org/2000/svg"
 FONT: Final = 'font-family="sans-serif" font-size="12"'
 GRID: Final = 'stroke="#e5e7eb"'
-COLOURS: Final = ("#2563eb", "#dc2626", "#059669", "#9333ea")
+COLOURS: Final = ("#2563eb", "#dc2626", "#059669", "#9333ea", "#d97706", "#0891b2")
 NAME: Final = re.compile(r"(.+): ([\d,]+) nodes, [\d,]+ containers")
 MS_OF: Final = {"ms": 1.0, "s": 1_000.0}
 Curve = list[tuple[float, float]]
@@ -58,13 +58,17 @@ def picture(found: Mapping[str, Curve]) -> str:
         value *= 10
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "nodes", "middle"))
     parts.append(_text(LEFT - 6, TOP - 6, "ms", "end"))
+    ends = []
     for colour, (name, curve) in zip(COLOURS, found.items(), strict=False):
         points = " ".join(f"{x_of(nodes):.1f},{y_of(ms):.1f}" for nodes, ms in curve)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        x, y = x_of(curve[-1][0]), y_of(curve[-1][1])
-        parts.append(_text(x + 8, y + 4, name, "start", colour))
+        ends.append((y_of(curve[-1][1]), name, colour))
+    x, last = x_of(max(across)), float("-inf")
+    for y, name, colour in sorted(ends):
+        last = max(y, last + 14)  # names of curves that end together stand below each other
+        parts.append(_text(x + 8, last + 4, name, "start", colour))
     return "\n".join([*parts, "</svg>", ""])
 
 
