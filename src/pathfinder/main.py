@@ -1,4 +1,4 @@
-"""The program `pathfinder`: the server's commands, and `pathfinder lab`."""
+"""The program `pathfinder`: the server's commands, `pathfinder lab` and `pathfinder simulate`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pathfinder.lab.main import main as lab
 
         return lab(given[1:])
+    if given[:1] == ["simulate"]:
+        from pathfinder.simulation.command import main as simulate
+
+        return simulate(given[1:])
     from pathfinder.server.main import main as server
 
     return server(given)

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     journal = commands.add_parser("journal", help="look at what was recorded")
     _journal_parsers(journal.add_subparsers(metavar="COMMAND", required=True))
     commands.add_parser("lab", help="a cluster of several real nodes on this machine, to try")
+    commands.add_parser("simulate", help="what becomes of an exported state under troubles")
     version = commands.add_parser("version", help="which version this is")
     version.set_defaults(run=_version)
     return parser

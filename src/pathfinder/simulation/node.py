@@ -68,6 +68,7 @@ class Node:
     send: Callable[["Node", Exchange, Callable[[Reply], None]], None]
     on_runtime: Callable[["Node", Call], Callable[[], None]]
     on_job: Callable[["Node", str], None]
+    cluster: str = "c"
     rate: float = 1.0
     offset_ms: int = 0
     wall_jump_ms: int = 0  # by how much its wall clock has been set forward or back
@@ -101,7 +102,7 @@ class Node:
         assert self.life == 0
         self.lives += 1
         self.life = self.lives
-        self.core = AgentCore("c", self.name, self.checkpoint)
+        self.core = AgentCore(self.cluster, self.name, self.checkpoint)
         self.core.on_facts(self.local_ms(), self.facts)
         self._keep(self.life)
         self.drive()
@@ -126,7 +127,7 @@ class Node:
         """Power off and on: no agent, nothing runs, the boot's clock begins anew."""
         self.kill_agent()
         self.kill_daemon()
-        for instance in self.runtime.list_instances("c"):
+        for instance in self.runtime.list_instances(self.cluster):
             self.runtime.stop(instance.name, grace_s=0)
         self.checkpoint = None
         self.offset_ms = -int(self.timeline.now_ms * self.rate)
