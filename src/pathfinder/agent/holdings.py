@@ -33,11 +33,16 @@ def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
     return tuple(out)
 
 
+def _is_halted(slot: Slot) -> bool:
+    """Whether it is stopped, as it is to be while it moves: what failed before says nothing now."""
+    return slot.part == "halt" and slot.certain and slot.state in ("created", "stopped")
+
+
 def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
-    failure = slot.failure
+    failure = slot.failure if not _is_halted(slot) else None
     if failure is None and slot.state == "frozen" and not slot.is_left_frozen:
         failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
-    if failure is None and slot.is_crash_looping:
+    if failure is None and slot.is_crash_looping and not _is_halted(slot):
         message = "its program ends soon after each start"
         message += f": {slot.ended}" if slot.ended else ""
         failure = failed(CRASH_LOOP, message, CRASH_LOOP_HINT)
@@ -54,6 +59,8 @@ def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
     verb = type(slot.in_hand).__name__
     if verb in _PHASE_OF_VERB:
         return _PHASE_OF_VERB[verb]
+    if _is_halted(slot):
+        return _PHASE_OF_STATE[slot.state]
     failure = slot.failure
     if slot.certain and slot.is_crash_looping and slot.state in ("created", "stopped"):
         return "failed"

@@ -156,6 +156,23 @@ def test_halted_container_is_stopped_stays_so_and_is_offered_then() -> None:
     assert (node.told().phase, node.told().copy, node.told().restarts) == ("stopped", "offered", 0)
 
 
+def test_halted_container_that_could_not_start_before_is_offered_as_any_other() -> None:
+    node = Node(instance("stopped"))
+    (start,) = node.want(wish())
+    assert isinstance(start, Start)
+    assert node.finish(start, NO_WAY) == []
+    assert node.told().phase == "failed"
+    node.want(wish("halt", 2))
+    node.now_ms += 10_000
+    (look,) = node.core.effects(node.now_ms)
+    (offer,) = node.finish(look, Inspected(instance=instance("stopped")))
+    node.finish(offer, HandedOver(offer=OFFER))
+
+    assert isinstance(offer, HandOver)
+    told = node.told()
+    assert (told.phase, told.copy, told.error_code) == ("stopped", "offered", "")
+
+
 def test_halted_container_is_not_started_by_an_agent_that_has_just_begun() -> None:
     node = Node(instance("stopped"))
 
