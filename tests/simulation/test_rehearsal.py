@@ -120,6 +120,9 @@ def test_under_all_troubles_no_promise_of_ours_is_broken(
 
     assert [run["broken"] for run in told] == [""] * 10
     assert all(run["troubles"] for run in told)
+    # All nodes but n3 are back at the end, and what they had to let go has a place again.
+    assert [(list(run["waiting"]), run["unready"]) for run in told] == [(["huge"], [])] * 10
+    assert all(set(run["stranded"].values()) <= {"n3"} for run in told)
 
 
 @pytest.mark.parametrize(

@@ -223,8 +223,12 @@ class _Run:
                 self._sample()
 
     def _is_recovering(self) -> bool:
+        """Whether the server, or a node that is up, has not come back yet."""
         controller = self.stage.server.controller
-        return controller is None or controller.life.recovering
+        if controller is None or controller.life.recovering:
+            return True
+        keys = (f"{self._plan.cluster}/{node.name}" for node in self.stage.nodes)
+        return any(controller.life.status(key) != "ready" for key in keys)
 
     def _unready(self) -> Iterator[Container]:
         """What is on a node that is up, and not ready or not the last of it."""
