@@ -244,24 +244,6 @@ def test_every_placement_is_the_one_that_plain_python_makes(case: Case) -> None:
 
 
 @given(case=st.one_of(cases(), crowds()))
-def test_deciding_together_says_what_deciding_one_after_another_says(case: Case) -> None:
-    fleet, expected = case.fleet(), []
-    for request in case.requests:
-        [outcome] = place(fleet, [request])
-        expected.append(outcome)
-        if isinstance(outcome, Placement):
-            fleet.reserve(
-                outcome.node_key,
-                request.need,
-                request.group,
-                stateful=request.stateful,
-                ports=request.ports,
-            )
-
-    assert place(case.fleet(), case.requests) == expected
-
-
-@given(case=st.one_of(cases(), crowds()))
 def test_no_placement_exceeds_what_a_node_has(case: Case) -> None:
     # A node may have been given too much before, as when its capacity was lowered: then nothing is
     # added to what is short.
@@ -469,7 +451,7 @@ def test_what_came_and_went_leaves_no_trace(case: Case, passing: list[str]) -> N
     assert place(fleet, case.requests) == place(case.fleet(), case.requests)
 
 
-@given(case=cases())
+@given(case=st.one_of(cases(), crowds()))
 def test_all_together_and_one_by_one_come_to_the_same(case: Case) -> None:
     fleet = case.fleet()
     together = place(fleet, case.requests)

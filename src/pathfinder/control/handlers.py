@@ -43,6 +43,7 @@ from pathfinder.model.errors import Conflict, NameTaken, NotFound, TooMuch
 from pathfinder.model.resources import count
 
 CONTAINERS_MAX = 1_000_000
+ORDINAL_DIGITS: Final = 2  # of a replica's name
 NOTHING_GIVEN: Final[Mapping[str, Any]] = MappingProxyType({})
 KIND_OF_WORD: dict[str, type[Thing]] = {
     kind.KIND: kind for kind in (Cluster, Node, Deployment, Container, Image, Remote)
@@ -61,6 +62,7 @@ def apply(tx: Transaction, principal: Principal, command: commands.Apply) -> tup
     in_order = sorted(range(len(parsed)), key=kinds.__getitem__)
     things = tuple(_put(tx, principal, parsed[index]) for index in in_order)
     _refuse_endless(tx, things)
+    _refuse_shared_names(things)
     if command.dirty:
         for thing in things:
             if isinstance(thing, Deployment):
@@ -80,6 +82,23 @@ def _refuse_endless(tx: Transaction, things: tuple[Thing, ...]) -> None:
     for thing in things:
         if isinstance(thing, Deployment):
             refuse_endless(tx.state, thing)
+
+
+def _refuse_shared_names(things: tuple[Thing, ...]) -> None:
+    """A deployment of the same batch has no replicas yet: it would make one of a taken name."""
+    deployments = {thing.key: thing for thing in things if isinstance(thing, Deployment)}
+    for thing in things:
+        if not isinstance(thing, Container):
+            continue
+        owner, _, ordinal = thing.key.rpartition("-")
+        deployment = deployments.get(owner)
+        if deployment is None or len(ordinal) != ORDINAL_DIGITS or not ordinal.isdecimal():
+            continue
+        if 1 <= int(ordinal) <= deployment.replicas:
+            raise NameTaken(
+                f"{thing.name!r} is a replica of deployment {deployment.name!r}",
+                hint="choose another name for the container, or leave it to the deployment",
+            )
 
 
 def _put(

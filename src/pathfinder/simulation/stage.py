@@ -49,7 +49,6 @@ class Stage:
     travel_ms: how long a message takes at most. encodes: whether messages go through their JSON.
     measures: whether nodes say what their containers use, each as much as its name says.
     reached: how often each rare path was taken. trace: a digest of all that happened.
-    reached: how often each rare path was taken.
     """
 
     timeline: Timeline

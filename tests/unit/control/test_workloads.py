@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pathfinder.control.commands import Delete, Reschedule, Scale
+from pathfinder.control.commands import Apply, Delete, Reschedule, Scale
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.model.errors import Conflict, DefinitionWrong, NameTaken, NotFound
 from pathfinder.model.phases import Phase
@@ -15,6 +15,7 @@ from tests.support.control_room import (
     container,
     deployment,
     held,
+    picture,
     settle,
 )
 
@@ -266,3 +267,15 @@ def test_replica_that_fails_is_made_anew_by_a_corrected_definition(
     assert (broken.phase, broken.why) == (Phase.PROVISION_ERROR, "no such image")
     after = room.container("web-01")
     assert (after.phase, after.why, after.error_code) == (Phase.BOOTSTRAPPED, "", "")
+
+
+def test_container_and_deployment_of_one_batch_cannot_mean_the_same_name(
+    room: ControlRoom,
+) -> None:
+    before = picture(room.state)
+    with pytest.raises(NameTaken, match="'web-01' is a replica of deployment 'web'"):
+        room.ask(Apply((deployment("web", 1), container("web-01"))))
+
+    assert picture(room.state) == before
+    room.ask(Apply((deployment("web", 1), container("web-02"), container("web-1"))))
+    assert room.container("web-02").deployment == ""
