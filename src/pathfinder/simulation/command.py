@@ -1,7 +1,7 @@
 """`pathfinder simulate`: what becomes of a person's own cluster when things go wrong.
 
 The exit code: 0, 1 when a deployment fell below its `min_available` or a promise was broken, 2 for
-what cannot be played.
+what cannot be played, 130 when interrupted.
 """
 
 import argparse
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         found = [rehearse(content, _plan(given), seed) for seed in _seeds(given)]
     except PathfinderError as error:
         return _refuse(error.message, error.hint)
+    except KeyboardInterrupt:
+        return 130
     if given.json:
         sys.stdout.write(msgspec.json.encode(_document(found)).decode() + "\n")
     else:
