@@ -230,10 +230,7 @@ def crowds(draw: st.DrawFn) -> Case:
 
 def node_names(outcomes: Sequence[Placement | Unplaced]) -> list[str]:
     """The nodes chosen, "" for none."""
-    return [
-        outcome.node_key.partition("/")[2] if isinstance(outcome, Placement) else ""
-        for outcome in outcomes
-    ]
+    return [outcome.node if isinstance(outcome, Placement) else "" for outcome in outcomes]
 
 
 @given(case=st.one_of(cases(), crowds()))
@@ -272,7 +269,7 @@ def test_what_is_unplaced_fits_nowhere_and_every_reason_is_counted(case: Case) -
     nodes = case.nodes()
     for outcome, request in zip(place(case.fleet(), case.requests), case.requests, strict=True):
         if isinstance(outcome, Placement):
-            node = nodes[outcome.node_key.partition("/")[2]]
+            node = nodes[outcome.node]
             node.reserve(request)
             continue
         failures = [node.failures(request) for node in nodes.values()]

@@ -57,9 +57,9 @@ def forget_old(tx: Transaction, life: Life) -> None:
 
 def revert(life: Life, change: Change) -> None:
     """A change did not become durable: what it would have answered was not."""
-    for edit in change.edits:
-        if edit.kind == Answered.KIND and edit.before is None:
-            life.answered_ms.pop(edit.key, None)
+    for key, (before, _) in change.things.get(Answered.KIND, {}).items():
+        if before is None:
+            life.answered_ms.pop(key, None)
 
 
 def due_ms(state: State, life: Life, wall_ms: int) -> int | None:

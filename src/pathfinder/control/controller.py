@@ -255,20 +255,20 @@ class Controller:
         # Also what was just doubted, or believed again.
         self.life.restored = any(node.unverified for node in self.state.all(Node))
         self.life.recovering = self.life.recovering or self.life.restored
-        for key in change.nodes | {edit.key for edit in change.edits if edit.kind == Node.KIND}:
+        for key in change.nodes | change.things.get(Node.KIND, {}).keys():
             node = self.state.get(Node, key)
             if node is not None:
                 self._see(node)
-        self._see_all_of((edit.before, edit.after) for edit in change.edits)
+        self._see_all_of(change.things.get(Cluster.KIND, {}).values())
 
     def _take_back(self, tx: Transaction) -> None:
         """Undo a command's edits, and show the scheduler the nodes again as they were."""
-        edits = tx.changes()
+        nodes_before, clusters = tx.changes_of(Node), tx.changes_of(Cluster)
         tx.take_back()
-        for before, _ in edits:
-            if isinstance(before, Node):
+        for before, _ in nodes_before:
+            if before is not None:
                 self._see(before)
-        self._see_all_of(edits)
+        self._see_all_of(clusters)
 
     def _catch_up(self, tx: Transaction) -> None:
         """Follow up everything.
@@ -338,13 +338,13 @@ class Controller:
 
     def _settle(self, tx: Transaction) -> None:
         """Follow up what was touched; nodes that changed are shown to the scheduler first."""
-        for before, after in tx.changes():
-            if isinstance(after, Node):
+        for before, after in tx.changes_of(Node):
+            if after is not None:
                 if before is None:
                     # A node of this name that was deleted had a life of its own.
                     self.life.nodes[after.key] = polling.life_of(after)
                 self._see(after)
-        tx.place_all = self._see_all_of(tx.changes()) or tx.place_all
+        tx.place_all = self._see_all_of(tx.changes_of(Cluster)) or tx.place_all
         settle(tx, self.life)
 
     def _watch_use(self, node: Node) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replace_fields
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Literal
 
@@ -15,7 +15,7 @@ from pathfinder.control.preempting import Moving, Round, is_room_being_made, mak
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
-from pathfinder.model.phases import Phase, may_move
+from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
 from pathfinder.model.selectors import known_requirement, requirement
 from pathfinder.scheduler.draft import Placement, Unplaced
@@ -56,8 +56,10 @@ def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving:
     waiting = _in_turn(tx.state, containers)
     is_any, around = False, Round(tx.state, life, moving)
     for batch in list(_batches(waiting)):
-        free = [_without_nomination(tx, container) for container in batch]
         nominations = [container.nominated for container in batch]
+        free = batch
+        if any(nominations):
+            free = [_without_nomination(tx, container) for container in batch]
         requests = _requests(tx.state, free, nominations)
         decisions = _decided(tx.state.fleet, requests)
         placed = [
@@ -65,11 +67,14 @@ def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving:
             for container, decision in zip(free, decisions, strict=True)
             if isinstance(decision, Placement)
         ]
+        nodes = {f"{decision.cluster}/{decision.node}" for _, decision in placed}
+        tx.nodes |= nodes
         if len(batch) > TOLD_SECOND_MAX:
-            _assign(tx, placed)
+            made = tx.put_all([_scheduled(tx, *each) for each in placed])
+            tx.happened_to("scheduled", made)
         else:
             _assign_telling(tx, free, requests, decisions)
-        around.forget(decision.node_key for _, decision in placed)
+        around.forget(nodes)
         is_any = is_any or bool(placed)
         if len(placed) == len(batch):
             continue
@@ -106,15 +111,21 @@ def _put_unplaced(
 
 def _in_turn(state: State, containers: Iterable[Container]) -> list[tuple[int, Container]]:
     """With their priorities: the higher first, then who has waited longer, then by name."""
-    known: dict[str, int] = {}
     waiting = []
+    deployment = cluster = ""
+    priority = 0
     for container in containers:
-        key = container.key
-        group = container.group or key
-        if group not in known:
-            known[group] = state.priority_of(container)
-        waiting.append((-known[group], container.created_ms, container.revision, key, container))
-    waiting.sort(key=itemgetter(0, 1, 2, 3))
+        # Replicas come in a row: their priority is looked up once.
+        if (
+            not container.deployment
+            or container.deployment != deployment
+            or container.cluster != cluster
+        ):
+            deployment, cluster = container.deployment, container.cluster
+            priority = state.priority_of(container)
+        name = f"{cluster}/{container.name}"
+        waiting.append((-priority, container.created_ms, container.revision, name, container))
+    waiting.sort()  # names differ: no two containers are compared
     return [(-priority, container) for priority, *_, container in waiting]
 
 
@@ -152,14 +163,11 @@ def _without_nomination(tx: Transaction, container: Container) -> Container:
 def _batches(waiting: Iterable[tuple[int, Container]]) -> Iterator[list[Container]]:
     """Those that are decided together: for whom room is made comes before who might take it."""
     for _, equals in groupby(waiting, key=itemgetter(0)):
-        batch: list[Container] = []
-        for _, container in equals:
-            batch.append(container)
-            if container.nominated:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        together = [container for _, container in equals]
+        ends = [number for number, each in enumerate(together, 1) if each.nominated]
+        for begin, end in pairwise([0, *ends, len(together)]):
+            if begin < end:
+                yield together[begin:end]
 
 
 def _requests(
@@ -167,12 +175,23 @@ def _requests(
 ) -> list[Request]:
     """What each asks of a node; replicas that ask for the same share one, in the first's name."""
     known: dict[tuple[int, str, str, str], Request] = {}
-    found = []
+    found: list[Request] = []
+    like: Container | None = None  # the one before, if others may ask for the same
     for container, nominated in zip(containers, nominations, strict=True):
+        if (
+            like is not None
+            and container.spec is like.spec
+            and container.deployment == like.deployment
+            and container.cluster == like.cluster
+            and not (container.home or nominated)
+        ):
+            found.append(found[-1])
+            continue
         which = (id(container.spec), container.group or container.key, container.home, nominated)
         if which not in known:
             known[which] = _towards(request_of(state, container), nominated)
         found.append(known[which])
+        like = None if container.home or nominated or not container.deployment else container
     return found
 
 
@@ -232,12 +251,6 @@ def ties_of(container: Container) -> tuple[Tie, ...]:
     return tuple(ties)
 
 
-def _assign(tx: Transaction, placed: Sequence[tuple[Container, Placement]]) -> None:
-    made = tx.put_all(_scheduled(tx, *each) for each in placed)
-    tx.nodes.update(placement.node_key for _, placement in placed)
-    tx.happened_to("scheduled", made)
-
-
 def _assign_telling(
     tx: Transaction,
     containers: Sequence[Container],
@@ -247,21 +260,21 @@ def _assign_telling(
     """The same for a few, one after another; the event keeps which node came second, and why."""
     for container, request, decision in zip(containers, requests, decisions, strict=True):
         if isinstance(decision, Placement):
-            node = decision.node_key.partition("/")[2]
-            second = second_best(tx.state.fleet, request, node)
+            second = second_best(tx.state.fleet, request, decision.node)
             made = tx.put(_scheduled(tx, container, decision))
-            tx.nodes.add(decision.node_key)
             tx.happened("scheduled", made, why=f"{made.why}; {second}" if second else made.why)
 
 
 def _scheduled(tx: Transaction, container: Container, placement: Placement) -> Container:
-    assert may_move(container.phase, Phase.SCHEDULED), (container.key, container.phase)
-    node, why = placement.node_key.partition("/")[2], placement.why
+    """A container on its node, as it is to be put."""
+    assert container.phase == Phase.PENDING, (container.key, container.phase)
+    node, why = placement.node, placement.why
     has_volumes = bool(container.spec.mounts)
     if has_volumes and container.home not in ("", node):
         why = f"{why}; its volumes stay on {container.home}, here they are empty"
     return replace(
         container,
+        revision=tx.revision,
         phase=Phase.SCHEDULED,
         node=node,
         nominated="",

@@ -1,5 +1,9 @@
 """What a command changes, in words, for plans and dry runs: read off the edits themselves."""
 
+from collections.abc import Collection
+from itertools import chain
+from operator import attrgetter
+
 from pathfinder.control.differences import changes
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment, Image, Node, Remote, Thing, Token
@@ -11,35 +15,32 @@ from pathfinder.control.views import Action, Plan, PlanItem
 from pathfinder.model.definitions import ImageSource
 
 ORDER = ("cluster", "remote", "image", "node", "user", "token", "deployment", "container")
-SHOWN = frozenset(ORDER)
 
 
 def plan(tx: Transaction, life: Life, *, asked: tuple[Thing, ...], dry_run: bool) -> Plan:
     """The plan of a transaction; `asked` adds what was named and needs no change."""
-    edits = [
-        (before, after)
-        for before, after in tx.changes()
-        if (after or before) is not None and before is not after
-    ]
+    changed = tx.changed()
     images = _Images(tx.state)
-    items = [
-        item(tx, before, after, images)
-        for before, after in edits
-        if (thing := after or before) is not None and thing.KIND in SHOWN
-    ]
-    touched = {(each.kind, each.cluster, each.name) for each in items}
-    items.extend(
-        _item(thing, "unchanged") for thing in asked if (thing.KIND, *_where(thing)) not in touched
-    )
-    named = (*asked, *(after for _, after in edits))
-    deployments = {thing.key for thing in named if isinstance(thing, Deployment)}
+    of_kind = {
+        kind: [item(tx, before, after, images) for before, after in changed.get(kind, {}).values()]
+        for kind in ORDER
+    }
+    for thing in asked:
+        if thing.key not in changed.get(thing.KIND, ()):
+            of_kind[thing.KIND].append(_item(thing, "unchanged"))
+    deployments = {thing.key for thing in asked if isinstance(thing, Deployment)}
+    deployments |= {
+        key for key, (_, after) in changed.get(Deployment.KIND, {}).items() if after is not None
+    }
+    containers = changed.get(Container.KIND, {})
     for key in sorted(deployments):
-        items.extend(_later(tx.state, life, key, touched))
-    items.sort(key=lambda each: (ORDER.index(each.kind), each.cluster, each.name))
+        of_kind[Container.KIND] += _later(tx.state, life, key, containers.keys())
+    for items in of_kind.values():
+        items.sort(key=attrgetter("cluster", "name"))
     return Plan(
         dry_run=dry_run,
-        revision=tx.revision if edits else tx.state.revision,
-        changes=tuple(items),
+        revision=tx.revision if changed else tx.state.revision,
+        changes=tuple(chain.from_iterable(of_kind.values())),
     )
 
 
@@ -49,12 +50,17 @@ class _Images:
     def __init__(self, state: State) -> None:
         self._state = state
         self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._last: tuple[Container | None, tuple[str, ...]] = (None, ())
 
     def missing(self, container: Container) -> tuple[str, ...]:
         """A warning, or nothing: said at once, not found out later."""
+        last, told = self._last
+        if last is not None and last.spec is container.spec and last.cluster == container.cluster:
+            return told
         what = (container.cluster, id(container.spec))
         if what not in self._known:
             self._known[what] = self._missing(container.cluster, container.spec.image)
+        self._last = (container, self._known[what])
         return self._known[what]
 
     def _missing(self, cluster: str, image: ImageSource) -> tuple[str, ...]:
@@ -93,8 +99,15 @@ def _container_item(
 ) -> PlanItem:
     state = tx.state
     if before is None:
-        warnings = images.missing(after)
-        return _item(after, "create", node=after.node, why=after.why, warnings=warnings)
+        return PlanItem(
+            kind=Container.KIND,
+            cluster=after.cluster,
+            name=after.name,
+            action="create",
+            node=after.node,
+            why=after.why,
+            warnings=images.missing(after),
+        )
     if not after.wanted:
         return _item(after, "delete", node=before.node, why=after.why)
     if after.generation != before.generation:
@@ -124,9 +137,7 @@ def _container_item(
     return _item(after, "change", node=after.node, why=after.why)
 
 
-def _later(
-    state: State, life: Life, key: str, touched: set[tuple[str, str, str]]
-) -> list[PlanItem]:
+def _later(state: State, life: Life, key: str, touched: Collection[str]) -> list[PlanItem]:
     """The replicas of a deployment whose turn to be changed has not come."""
     deployment = state.get(Deployment, key)
     if deployment is None or not deployment.wanted or is_as_wanted(state, deployment):
@@ -144,7 +155,7 @@ def _later(
         for container in replicas
         if container.wanted
         and change_of(container, each(container.ordinal))[0] != "none"
-        and (container.KIND, container.cluster, container.name) not in touched
+        and container.key not in touched
     ]
 
 

@@ -24,6 +24,7 @@ from pathfinder.scheduler.fleet import NO_RULES, Fleet, Rules, Taken
 from pathfinder.scheduler.sharing import Index, copied
 
 T = TypeVar("T", bound=Thing)
+BeforeAfter = tuple[Thing | None, Thing | None]
 EVENTS_MAX: Final = 20_000  # kept in memory; older ones are in the journal
 
 
@@ -37,12 +38,27 @@ class Edit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What one command did: the revision it made, its edits and events, and the nodes concerned."""
+    """What one command did: the revision it made, its events, and the nodes concerned.
+
+    things: by kind and key, each before and after it.
+    """
 
     revision: int
-    edits: tuple[Edit, ...]
+    things: Mapping[str, Mapping[str, BeforeAfter]]
     events: tuple[Event, ...]
     nodes: frozenset[str] = frozenset()
+
+    @property
+    def edits(self) -> Iterator[Edit]:
+        """Each thing that it has changed."""
+        for kind, pairs in self.things.items():
+            for key, (before, after) in pairs.items():
+                yield Edit(kind, key, before, after)
+
+    @property
+    def edit_count(self) -> int:
+        """How many things it has changed."""
+        return sum(map(len, self.things.values()))
 
 
 class State:
@@ -119,7 +135,7 @@ class State:
     def revert(self, change: Change) -> None:
         """Take back the newest change, which did not become durable."""
         assert change.revision == self.revision, (change.revision, self.revision)
-        for edit in reversed(change.edits):
+        for edit in change.edits:
             self.set(edit.kind, edit.key, edit.before)
         for _ in change.events:
             # With a full ring the oldest events have gone already; they are in the journal.
@@ -153,29 +169,28 @@ class State:
         """Put containers as `set` would; those that are new, or new to their nodes, are quick."""
         table = self.things[Container.KIND]
         there: dict[str, list[Taken]] = {}  # by cluster
-        cluster = deployment = group = ""
+        like: Container | None = None
+        cluster = group = ""
         members, definition = set[str](), None
-        spec, takes_named = None, False
+        nodes, takes_named = list[str](), False
         for key, container in containers.items():
-            before = table.get(key)
-            if container.spec is not spec:
-                spec = container.spec
+            before, spec = table.get(key), container.spec
+            if not _is_like(container, like):
+                # Replicas come in a row: what they have in common is looked up once.
+                cluster, group, like = container.cluster, container.group, container
+                members = self.containers_of_deployment.to_change(group) if group else set()
+                definition = self.get(Deployment, group)
                 takes_named = bool(spec.ports or spec.resources.extra)
+                nodes = []
+                taken = Taken(spec.resources, group, spec.type == "STATEFUL", nodes)
+                there.setdefault(cluster, []).append(taken)
             # What counts on other nodes too, or takes something that has a name, is put by `set`.
             is_more = takes_named or container.leaving or container.nominated
             if is_more or (before is not None and not _is_waiting(before)):
                 self.set(Container.KIND, key, container)
+                like = None  # it may have been the only one, so that the index began anew
                 continue
             table[key] = container
-            if container.deployment != deployment or container.cluster != cluster:
-                # Replicas come in a row: what they have in common is looked up once.
-                cluster, deployment, group = (
-                    container.cluster,
-                    container.deployment,
-                    container.group,
-                )
-                members = self.containers_of_deployment.to_change(group) if group else set()
-                definition = self.get(Deployment, group)
             if definition is not None and is_as_defined(container, definition):
                 self.as_defined[group] += 1
             if before is None:
@@ -188,10 +203,7 @@ class State:
                 self.pending_near.discard(key)
             if node := container.node:
                 self.containers_of_node.to_change(f"{cluster}/{node}").add(key)
-                taken = (node, spec.resources, group, spec.type == "STATEFUL")
-                if cluster not in there:
-                    there[cluster] = []
-                there[cluster].append(taken)
+                nodes.append(node)
             elif container.may_be_placed:
                 self._index_waiting(key, container)
         for cluster, each in there.items():
@@ -337,6 +349,16 @@ def rules_of(cluster: Cluster) -> Rules:
             quota.processes,
             quota.containers,
         ),
+    )
+
+
+def _is_like(container: Container, other: Container | None) -> bool:
+    """Whether both are of one deployment and definition."""
+    return (
+        other is not None
+        and container.spec is other.spec
+        and container.deployment == other.deployment
+        and container.cluster == other.cluster
     )
 
 

@@ -1,12 +1,12 @@
 """One command's edits: seen at once by the rest of the command, coalesced into one Change."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
 from pathfinder.control.objects import Container, Deployment, Event, Image, Node, Remote, Thing
-from pathfinder.control.state import Change, Edit, State
+from pathfinder.control.state import BeforeAfter, Change, State
 from pathfinder.model.errors import NotFound
 
 T = TypeVar("T", bound=Thing)
@@ -31,7 +31,7 @@ class Transaction:
         self.fresh: list[Container] = []  # replicas that are put when it is known where they go
         self.placing: set[str] = set()
         self.place_all = False
-        self._edits: dict[tuple[str, str], tuple[Thing | None, Thing | None]] = {}
+        self._edits: dict[str, dict[str, BeforeAfter]] = {}  # by kind and key
         self._events: list[Event] = []
 
     def need(self, kind: type[T], key: str) -> T:
@@ -57,16 +57,16 @@ class Transaction:
     def put_all(self, containers: Iterable[Container]) -> list[Container]:
         """The same for several containers, each of which comes once."""
         table, made = self.state.things[Container.KIND], dict[str, Container]()
+        edits, revision = self._edits.setdefault(Container.KIND, {}), self.revision
         for container in containers:
-            after = msgspec.structs.replace(
-                container,
-                revision=self.revision,
-                created_ms=container.created_ms or self.now_ms,
-            )
-            key = after.key
-            edit = (Container.KIND, key)
-            before = self._edits[edit][0] if edit in self._edits else table.get(key)
-            self._edits[edit] = (before, after)
+            after = container
+            if container.revision != revision or not container.created_ms:
+                after = msgspec.structs.replace(
+                    container, revision=revision, created_ms=container.created_ms or self.now_ms
+                )
+            key = f"{after.cluster}/{after.name}"
+            known = edits.get(key)
+            edits[key] = (table.get(key) if known is None else known[0], after)
             made[key] = after
         self.state.set_all(made)
         return list(made.values())
@@ -143,26 +143,22 @@ class Transaction:
 
     def is_empty(self) -> bool:
         """Whether nothing has been edited and nothing happened."""
-        return not self._edits and not self._events
+        return not any(self._edits.values()) and not self._events
 
     def finish(self) -> Change | None:
         """The change, which stays applied; None when there was nothing to do."""
         if self.is_empty():
             return None
-        edits = tuple(
-            Edit(kind, key, before, after)
-            for (kind, key), (before, after) in self._edits.items()
-            if before is not after
-        )
-        change = Change(self.revision, edits, tuple(self._events), frozenset(self.nodes))
+        change = Change(self.revision, self.changed(), tuple(self._events), frozenset(self.nodes))
         self.state.events.extend(change.events)
         self.state.revision = self.revision
         return change
 
     def take_back(self) -> None:
         """Undo every edit: the command failed, or was a dry run."""
-        for (kind, key), (before, _) in reversed(self._edits.items()):
-            self.state.set(kind, key, before)
+        for kind, pairs in self._edits.items():
+            for key, (before, _) in pairs.items():
+                self.state.set(kind, key, before)
         self._edits.clear()
         self._events.clear()
         for follow_up in (self.nodes, self.tell_all, self.deployments, self.placing):
@@ -171,10 +167,23 @@ class Transaction:
         self.place_all = False
 
     def _set(self, kind: str, key: str, after: Thing | None) -> None:
-        before, _ = self._edits.get((kind, key), (self.state.things[kind].get(key), None))
-        self._edits[(kind, key)] = (before, after)
+        edits = self._edits.setdefault(kind, {})
+        known = edits.get(key)
+        edits[key] = (self.state.things[kind].get(key) if known is None else known[0], after)
         self.state.set(kind, key, after)
 
-    def changes(self) -> list[tuple[Thing | None, Thing | None]]:
-        """Before and after of each thing touched so far, for plans."""
-        return list(self._edits.values())
+    def changed(self) -> dict[str, dict[str, BeforeAfter]]:
+        """Before and after of each thing that is not what it was, by kind and key."""
+        changed = {
+            kind: {key: pair for key, pair in pairs.items() if pair[0] is not pair[1]}
+            for kind, pairs in self._edits.items()
+        }
+        return {kind: pairs for kind, pairs in changed.items() if pairs}
+
+    def changes(self) -> list[BeforeAfter]:
+        """Before and after of each thing touched so far, for questions."""
+        return [pair for pairs in self._edits.values() for pair in pairs.values()]
+
+    def changes_of(self, kind: type[T]) -> list[tuple[T | None, T | None]]:
+        """The same of the things of one kind."""
+        return cast(list[tuple[T | None, T | None]], list(self._edits.get(kind.KIND, {}).values()))

@@ -29,8 +29,7 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
             f"deployment {wanted.name!r} is being deleted",
             hint=f"wait: pfi wait deployment/{wanted.name} --for deleted",
         )
-    for ordinal in range(1, wanted.replicas + 1):
-        _check_replica_name(tx, wanted, ordinal)
+    _check_replica_names(tx, wanted)
     script = script_of(wanted.spec)
     new = Deployment(
         cluster=wanted.cluster,
@@ -228,7 +227,17 @@ def create_replicas(tx: Transaction, deployment: Deployment, ordinals: Sequence[
         _new(tx, deployment.cluster, name, each(ordinals[0]), deployment.labels),
         deployment=name,
     )
-    made = [_replica(first, ordinal, each(ordinal)) for ordinal in ordinals]
+    made = [
+        replace(
+            first,
+            name=replica_name(name, ordinal),
+            ordinal=ordinal,
+            spec=(what := each(ordinal)).spec,
+            digest=what.digest,
+            bootstrap_digest=what.bootstrap_digest,
+        )
+        for ordinal in ordinals
+    ]
     if deployment.refers:
         made = [replace(replica, round=0) for replica in made]
     if tx.state.nodes_with_orphans:
@@ -236,17 +245,6 @@ def create_replicas(tx: Transaction, deployment: Deployment, ordinals: Sequence[
     else:
         tx.happened_to("created", made)
         tx.fresh += made
-
-
-def _replica(like: Container, ordinal: int, what: Rendered) -> Container:
-    return replace(
-        like,
-        name=replica_name(like.deployment, ordinal),
-        ordinal=ordinal,
-        spec=what.spec,
-        digest=what.digest,
-        bootstrap_digest=what.bootstrap_digest,
-    )
 
 
 def _new(
@@ -466,14 +464,16 @@ def _check_image(tx: Transaction, cluster: str, spec: ContainerSpec) -> None:
         )
 
 
-def _check_replica_name(tx: Transaction, wanted: WantedDeployment, ordinal: int) -> None:
-    name = replica_name(wanted.name, ordinal)
-    taken = tx.state.get(Container, f"{wanted.cluster}/{name}")
-    if taken is not None and taken.deployment != wanted.name:
-        raise NameTaken(
-            f"container {name!r} exists and is not a replica of {wanted.name!r}",
-            hint="delete it or choose another name: Pathfinder touches only replicas it made",
-        )
+def _check_replica_names(tx: Transaction, wanted: WantedDeployment) -> None:
+    there, begin = tx.state.things[Container.KIND], f"{wanted.cluster}/"
+    for ordinal in range(1, wanted.replicas + 1):
+        name = replica_name(wanted.name, ordinal)
+        taken = there.get(begin + name)
+        if isinstance(taken, Container) and taken.deployment != wanted.name:
+            raise NameTaken(
+                f"container {name!r} exists and is not a replica of {wanted.name!r}",
+                hint="delete it or choose another name: Pathfinder touches only replicas it made",
+            )
 
 
 def _deployment_change(old: Deployment | None, new: Deployment) -> str:

@@ -37,10 +37,16 @@ NOWHERE: Final = np.iinfo(np.int64).max
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """The container goes to `node_key` ("cluster/node"); `why` says what spoke for that node."""
+    """The container goes to this node; `why` says what spoke for it."""
 
-    node_key: str
+    cluster: str
+    node: str
     why: str
+
+    @property
+    def node_key(self) -> str:
+        """cluster/node."""
+        return f"{self.cluster}/{self.node}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,16 @@ from pathfinder.model.selectors import Requirement
 from pathfinder.scheduler.domains import Cells, Domains, Mask, Numbers, domains_from
 from pathfinder.scheduler.sharing import Index, copied
 
-Taken = tuple[str, Resources, str, bool]  # node, what one takes there, its group, is it STATEFUL
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What containers of one group, each of which needs the same, take: one more on each node."""
+
+    need: Resources
+    group: str
+    is_stateful: bool
+    nodes: list[str]
+
 
 # Both tables begin with the four resources: `traits` has capacities, `amounts` what is used.
 CPU: Final = 0
@@ -187,29 +196,19 @@ class Columns:
 
     def add_many(self, each: Sequence[Taken]) -> None:
         """Reserve for containers without claims; nodes by their names."""
-        for name in {name for name, _, _, _ in each}:
+        names = [name for taken in each for name in taken.nodes]
+        for name in {*names}.difference(self.rows):
             self.row(name)
-        rows = [self.rows[name] for name, _, _, _ in each]  # once all have one
-        kinds: dict[tuple[int, bool], int] = {}  # many need the same
-        needs: list[tuple[int, ...]] = []
-        numbers_of = []
-        last, was_stateful, number = NOTHING, False, -1
-        for _, need, _, is_stateful in each:
-            if number < 0 or need is not last or is_stateful is not was_stateful:
-                last, was_stateful = need, is_stateful
-                number = kinds.setdefault((id(need), is_stateful), len(needs))
-                if number == len(needs):
-                    needs.append((*numbers(need), 1, is_stateful))
-            numbers_of.append(number)
-        taken = np.array(needs, np.int64).T[:, numbers_of]
-        at = np.array(rows, np.intp)
+        at = np.array([self.rows[name] for name in names], np.intp)  # once all have one
+        needs = np.array([(*numbers(taken.need), 1, taken.is_stateful) for taken in each], np.int64)
+        amounts = needs.repeat([len(taken.nodes) for taken in each], axis=0).T
         for resource in range(AMOUNTS):
-            np.add.at(self._amounts[resource], at, taken[resource])
-        last_group, nodes = "", dict[str, int]()
-        for name, _, group, _ in each:
-            if group != last_group:
-                last_group, nodes = group, self._groups.to_change(group) if group else {}
-            nodes[name] = nodes.get(name, 0) + 1
+            np.add.at(self._amounts[resource], at, amounts[resource])
+        for taken in each:
+            if taken.group:
+                counts = self._groups.to_change(taken.group)
+                for name in taken.nodes:
+                    counts[name] = counts.get(name, 0) + 1
 
     def _call_in(self, name: str, row: int, need: Resources) -> None:
         """What goes no longer leaves anything unused: how much that was is known when measured."""

@@ -149,5 +149,5 @@ def _unplaced(draft: Draft, trial: Round, requests: Sequence[Request]) -> int:
     outcomes = trial.decide(requests)
     for request, outcome in zip(requests, outcomes, strict=True):
         if isinstance(outcome, Placement):
-            draft.release(draft.columns.rows[outcome.node_key.partition("/")[2]], request)
+            draft.release(draft.columns.rows[outcome.node], request)
     return sum(not isinstance(outcome, Placement) for outcome in outcomes)

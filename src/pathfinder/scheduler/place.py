@@ -8,7 +8,6 @@ each placement renews one of them in plain numbers. The outcome is that of looki
 for every container, which a property test compares it with.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
@@ -39,6 +38,8 @@ from pathfinder.scheduler.tied import TiedChooser
 
 CLASSES_MAX: Final = 256  # remembered at once
 LEVEL_MIN: Final = 4  # fewer are sooner placed one by one
+FIT_SHIFT: Final = 8  # below it: a percentage, and of which resource
+PERCENT_MASK: Final = 0x7F
 SHAPES_MAX: Final = 256  # the same: 40 MiB with 10,000 nodes
 
 _ShapeOf = tuple[str, Resources, tuple[Requirement, ...], bool, tuple[str, ...]]
@@ -175,11 +176,11 @@ class _Chooser:
 
     def _one(self, count: int) -> Placement | Unplaced:
         """The best node now; `count` of the class are still to be placed."""
-        heap = self._heap
+        heap = self._heaped()
         if not heap or heap[0] > self._horizon:
             if self._fit_count:
                 self._begin(count)
-                heap = self._heap
+                heap = self._heaped()
             if not heap:
                 return self._explained()
         self._is_levelled = False
@@ -197,34 +198,41 @@ class _Chooser:
         else:
             heappop(heap)
             self._fit_count -= 1
-        return Placement(f"{self._request.cluster}/{name}", why)
+        return Placement(self._request.cluster, name, why)
 
     def _level(self, count: int) -> list[Placement]:
         """One each for the best of the nodes with the fewest replicas, `count` at the most."""
         assert self._rooms is not None
-        best = sorted(self._heap)
-        members = best[0][0] >> MEMBERS_SHIFT
-        level = best[: bisect_left(best, ((members + 1) << MEMBERS_SHIFT, 0))][:count]
-        rows = np.array([row for _, row in level], np.intp)
+        keys, best = self._best
+        order = keys.argsort(kind="stable")
+        members = int(keys[order[0]]) >> MEMBERS_SHIFT
+        size = int(np.searchsorted(keys[order], (members + 1) << MEMBERS_SHIFT))
+        rows = best[order[: min(size, count)]]
         draft = self.draft
         cpu, memory = shares_left(draft.traits[:, rows], draft.amounts[:, rows], self._shape.needed)
-        percents = (100 * np.minimum(cpu, memory) // MILLION).tolist()
-        is_cpu = (cpu <= memory).tolist()
-        filled = (self._rooms[rows] == 1).cumsum().tolist()  # after each
+        is_full = self._rooms[rows] == 1
+        fits = self._fit_count - is_full.cumsum() + is_full  # before each
+        reasons = (fits << FIT_SHIFT) + (100 * np.minimum(cpu, memory) // MILLION << 1)
+        reasons += cpu <= memory
+        told = reasons.tolist()
+        texts = {
+            each: self._why(
+                each >> 1 & PERCENT_MASK,
+                "CPU" if each & 1 else "memory",
+                members,
+                each >> FIT_SHIFT,
+            )
+            for each in set(told)
+        }
         draft.reserve_each(rows, self._request, self.need)
-        cluster, names, fit = self._request.cluster, draft.columns.names, self._fit_count
+        cluster, names = self._request.cluster, draft.columns.names
         return [
-            Placement(
-                f"{cluster}/{names[row]}",
-                self._why(percent, "CPU" if by_cpu else "memory", members, fit - full),
-            )
-            for (_, row), percent, by_cpu, full in zip(
-                level, percents, is_cpu, [0, *filled[:-1]], strict=True
-            )
+            Placement(cluster, names[row], texts[each])
+            for row, each in zip(rows.tolist(), told, strict=True)
         ]
 
     def _begin(self, count: int) -> None:
-        """The heap of the `count` best nodes of those that fit."""
+        """The `count` best nodes of those that fit."""
         shape = self._shape
         shape.refresh()
         self._fit_count = shape.fit_count
@@ -232,28 +240,36 @@ class _Chooser:
         self._spots: dict[int, Spot] = {}
         # For a single one it is enough to know where there is any room.
         self._rooms = shape.rooms() if count > 1 else None
-        self._heap = self._best(shape, count) if count > 1 else self._first(shape)
-        # All that is not in the heap comes after this one.
-        self._horizon = max(self._heap, default=(NOWHERE, 0))
-        heapify(self._heap)
+        self._heap: list[tuple[int, int]] | None = None
+        self._best = self._best_of(shape, count) if count > 1 else self._first(shape)
         self._is_levelled = bool(
             self.group and not self.draft.packs and count > 1 and self._fit_count >= LEVEL_MIN
         )
 
-    def _best(self, shape: Shape, count: int) -> list[tuple[int, int]]:
-        """The best so many nodes, in no order."""
+    def _heaped(self) -> list[tuple[int, int]]:
+        """The best nodes as they are now, the very best first."""
+        if self._heap is None:
+            keys, rows = self._best
+            self._heap = list(zip(keys.tolist(), rows.tolist(), strict=True))
+            # All that is not in the heap comes after this one.
+            self._horizon = max(self._heap, default=(NOWHERE, 0))
+            heapify(self._heap)
+        return self._heap
+
+    def _best_of(self, shape: Shape, count: int) -> tuple[Numbers, Rows]:
+        """The keys and rows of the best so many nodes; of equal keys the smaller rows first."""
         keys = shape.keys_for(self.draft.members(self.group)) if self.group else shape.keys
         best = _best_rows(keys, min(count, self._fit_count))
-        return list(zip(keys[best].tolist(), best.tolist(), strict=True))
+        return keys[best], best
 
-    def _first(self, shape: Shape) -> list[tuple[int, int]]:
+    def _first(self, shape: Shape) -> tuple[Numbers, Rows]:
         """The best node. Members make a node worse: it is the best of all if it has none."""
         if not self._fit_count:
-            return []
+            return self._best_of(shape, 0)
         row = int(shape.keys.argmin())
         if self.group and self.draft.member_count(self.group, row):
-            return self._best(shape, 1)
-        return [(int(shape.keys[row]), row)]
+            return self._best_of(shape, 1)
+        return shape.keys[row : row + 1], np.array([row], np.intp)
 
     def _spot(self, row: int) -> Spot:
         return Spot(

@@ -172,7 +172,7 @@ class TiedChooser:
         _, row, cell = heappop(heap)
         spot = self._spots.get(row) or self._spot(row)
         name = self._draft.columns.names[row]
-        placement = Placement(f"{self._request.cluster}/{name}", self._why(spot, row))
+        placement = Placement(self._request.cluster, name, self._why(spot, row))
         self._taken.append(row)
         self._take(cell, spot)
         return placement

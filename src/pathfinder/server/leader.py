@@ -74,7 +74,7 @@ class _Group:
     def add(self, change: Change) -> None:
         """Take a change in, in the order of decision."""
         self.changes.append(change)
-        self.edits += len(change.edits)
+        self.edits += change.edit_count
 
 
 class Leader:

@@ -299,7 +299,7 @@ class Stage:
         return self.known
 
     def _on_change(self, change: Change, controller: Controller) -> None:
-        self.note("revision", change.revision, len(change.edits))
+        self.note("revision", change.revision, change.edit_count)
         if change.revision <= self.revision_max:
             raise checks.Broken(f"promise 1: revision {change.revision} is not new")
         self.revision_max = change.revision

@@ -37,9 +37,9 @@ def room() -> ControlRoom:
 
 
 def record(**fields: Any) -> bytes:
-    """A record of this version with one change of one edit, some fields replaced."""
+    """A record of this version with one change of one node, some fields replaced."""
     thing = {"cluster": CLUSTER, "name": "n9", "secret_digest": "d", "revision": 1, **fields}
-    return msgspec.msgpack.encode({"v": 1, "changes": [[1, [["node", "c/n9", thing]], []]]})
+    return msgspec.msgpack.encode({"v": 2, "changes": [[1, {"node": [thing]}, {}, []]]})
 
 
 def test_state_rebuilt_from_records_is_the_state(room: ControlRoom) -> None:
@@ -51,6 +51,27 @@ def test_records_may_hold_any_number_of_changes(room: ControlRoom) -> None:
     codec.replay(together, codec.encode_record(room.changes))
 
     assert picture(together) == picture(room.state)
+
+
+def test_records_of_many_changes_are_packed_and_read_again(room: ControlRoom) -> None:
+    node = RoomNode(room, "n2").join()
+    node.live()
+    room.put(deployment("many", 99))
+    packed = room.records[-1]
+
+    assert "packed" in msgspec.msgpack.decode(packed)
+    assert len(packed) < len(msgspec.msgpack.encode(list(room.state.all(Container)))) / 5
+    assert picture(room.rebuilt()) == picture(room.state)
+
+
+def test_records_of_an_earlier_version_are_read(room: ControlRoom) -> None:
+    state = State()
+    for change in room.changes:
+        edits = [[edit.kind, edit.key, edit.after] for edit in change.edits]
+        old = {"v": 1, "changes": [[change.revision, edits, change.events]]}
+        codec.replay(state, msgspec.msgpack.encode(old))
+
+    assert picture(state) == picture(room.state)
 
 
 def test_snapshot_gives_the_state_back(room: ControlRoom) -> None:

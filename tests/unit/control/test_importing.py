@@ -37,7 +37,7 @@ def test_import_is_one_change_after_which_nothing_has_been_placed_or_made() -> N
     things: tuple[Thing, ...] = (THERE, wanted(3), imported("one"), pending)
     room.ask(Import(things))
 
-    assert len(room.changes[-1].edits) == len(things)
+    assert room.changes[-1].edit_count == len(things)
     assert room.container("one").phase == Phase.BOOTSTRAPPED
     assert room.container("waits").phase == Phase.PENDING
     assert room.state.replicas(f"{CLUSTER}/web") == []

@@ -107,7 +107,7 @@ def test_why_names_the_group_the_share_and_how_many_fit() -> None:
     (outcome,) = place(nodes, [request(memory_mib=512, group="west/web")])
 
     assert outcome == Placement(
-        "west/n1", "fewest replicas of web (1), 62 % of memory free; 2 of 3 nodes fit"
+        "west", "n1", "fewest replicas of web (1), 62 % of memory free; 2 of 3 nodes fit"
     )
 
 
@@ -115,4 +115,4 @@ def test_why_says_when_there_was_no_choice() -> None:
     nodes = fleet(node("n1"), node("n2", cordoned=True))
     (outcome,) = place(nodes, [request(cpu_millis=3000)])
 
-    assert outcome == Placement("west/n1", "25 % of CPU free; the only node of 2 that fits")
+    assert outcome == Placement("west", "n1", "25 % of CPU free; the only node of 2 that fits")
