@@ -39,7 +39,7 @@ from pathfinder.control.commands import (
 )
 from pathfinder.control.life import OUTWAIT_MS, Life, NodeLife, NodeStatus
 from pathfinder.control.objects import Cluster, Deployment, Node, Thing
-from pathfinder.control.placing import view_for_scheduler
+from pathfinder.control.placing import next_in_turn, view_for_scheduler
 from pathfinder.control.rendering import has_waited
 from pathfinder.control.settling import settle
 from pathfinder.control.state import Change, State
@@ -229,9 +229,10 @@ class Controller:
         return self._commit_settled(tx)
 
     def _tend_waiting(self, tx: Transaction) -> None:
-        """What waits for a measurement, or has waited long enough for addresses, goes on."""
+        """What waits for a measurement, its turn, or has waited for addresses, goes on."""
         tx.place_all = tx.place_all or self._has_room
         self._has_room = False
+        next_in_turn(tx, self.life)
         for key in self.state.held:
             deployment = self.state.get(Deployment, key)
             assert deployment is not None
@@ -333,7 +334,14 @@ class Controller:
         return heard.status != "ready"
 
     def _plan(self, tx: Transaction, asked: tuple[Thing, ...], *, dry_run: bool) -> bytes:
+        waited_before = self.life.turns.waiting()
         self._settle(tx)
+        # What a plan shows is all that follows, also what is left to the next ticks. One that
+        # leaves nothing more to them has nothing to follow.
+        while dry_run and tx.turns and tx.turns.waiting() - waited_before:
+            tx.turns.refill()
+            next_in_turn(tx, self.life)
+            settle(tx, self.life)
         return msgspec.json.encode(plans.plan(tx, self.life, asked=asked, dry_run=dry_run))
 
     def _settle(self, tx: Transaction) -> None:
@@ -384,6 +392,7 @@ class Controller:
 
     def _commit(self, tx: Transaction) -> Change | None:
         change = tx.finish()
+        self.life.turns = tx.turns or self.life.turns
         if change is not None:
             for key in change.nodes:
                 self.life.node(key).news = change.revision

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pathfinder.control.objects import Container
+from pathfinder.control.turns import Turns
 from pathfinder.wire.messages import (
     HEARTBEAT_MS,
     LEASE_MS,
@@ -114,6 +115,7 @@ class Life:
         self.offers: dict[str, Offered] = {}  # by container; they hold secrets
         self.held_ms: dict[str, int] = {}  # since when a deployment has waited for addresses
         self.answered_ms: dict[str, int] = {}  # when it was answered, if that was in this life
+        self.turns = Turns(since_ms=began_ms)  # of those for whom room is looked for
 
     def node(self, key: str) -> NodeLife:
         """A node's life, begun when first asked for."""

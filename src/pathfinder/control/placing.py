@@ -14,6 +14,7 @@ from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
 from pathfinder.control.preempting import Moving, Round, is_room_being_made, make_room
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
+from pathfinder.control.turns import IN_TURN, TOGETHER_MAX
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
 from pathfinder.model.phases import Phase
 from pathfinder.model.resources import AMOUNT_MAX, NOTHING, Resources
@@ -46,9 +47,29 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
             _explain(tx, container, recovering(tx.state, life))
         waiting = []
     tx.placing, tx.place_all, tx.fresh = set(), False, []
+    tx.turns = tx.turns or life.turns.begun(life.now_ms)
     while waiting and _place(tx, life, waiting, moving):
         # The one that they wait for may be there now.
         waiting = tx.state.containers(tx.state.pending_near)
+    tx.turns.close(tx.state.pending)
+
+
+def next_in_turn(tx: Transaction, life: Life) -> None:
+    """Place those anew for whom room was not looked for, as many as one transaction can look at."""
+    turns = tx.turns or life.turns
+    waiting = tx.state.containers(turns.now & tx.state.pending)
+    tx.placing.update(each.key for _, each in _in_turn(tx.state, waiting)[:TOGETHER_MAX])
+
+
+def count_before(state: State, life: Life, container: Container) -> int | None:
+    """For how many others room is looked for before this one; None: it waits for no turn."""
+    turns, before = life.turns, 0
+    for keys in (turns.now, turns.later):
+        if container.key in keys:
+            order = _in_turn(state, state.containers(keys & state.pending))
+            return before + [each.key for _, each in order].index(container.key)
+        before += len(keys)
+    return None
 
 
 def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving: Moving) -> bool:
@@ -79,21 +100,23 @@ def _place(tx: Transaction, life: Life, containers: Iterable[Container], moving:
         if len(placed) == len(batch):
             continue
         _put_unplaced(tx, free, decisions)
-        # For what asks for the same, the first has found nobody to make room for the others too.
-        stuck: dict[int, tuple[str, ...]] = {}
+        around.stuck.clear()  # those before may have been given what these are tied to
         for was, container, request, decision in zip(batch, free, requests, decisions, strict=True):
             if isinstance(decision, Placement):
                 continue
             if was.nominated and is_room_being_made(tx.state, was, was.nominated):
                 tx.put_back(was)
                 continue
-            more = stuck.get(id(request))
-            if more is None:
-                more = make_room(tx, around, container, request)
-            if more is not None:
-                stuck[id(request)] = more
-                document = decision.explanation.document()
-                _explain(tx, container, {**document, "remedies": [*document["remedies"], *more]})
+            is_new = not container.explanation or bool(was.nominated)
+            document = decision.explanation.document()
+            match make_room(tx, around, container, request, is_new=is_new):
+                case tuple() as more:
+                    remedies = [*document["remedies"], *more]
+                    _explain(tx, container, {**document, "remedies": remedies})
+                case "later" if "reasons" not in container.explanation:
+                    text = f"{document['text']}; {IN_TURN}"
+                    _explain(tx, container, {**document, "text": text})
+                # What was found when it was its turn last is said until it is again.
     return is_any
 
 

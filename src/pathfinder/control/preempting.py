@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from dataclasses import replace as replace_fields
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -16,13 +17,15 @@ from pathfinder.model.errors import Conflict
 from pathfinder.scheduler.fit import Request, feasible
 from pathfinder.scheduler.holdings import Holdings
 from pathfinder.scheduler.occupants import Occupant
-from pathfinder.scheduler.preempt import Known, preempt
+from pathfinder.scheduler.preempt import NODES_TRIED_MAX, Answer, Known, preempt
 
 NAMES_SHOWN_MAX: Final = 5
 # After so many with no other place only what is STATELESS makes room: on that node, and at all.
 REFUSED_ON_NODE_MAX: Final = 3
 REFUSED_MAX: Final = 12
 REFUSED_TOLD_MAX: Final = 2
+SEARCH_WORK: Final = 100  # what any search costs, in occupants looked at
+DESTINATION_WORK: Final = 100  # the same, of looking for another place
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,10 @@ class Round:
         self._spare: dict[str, int] = {}
         self._holdings: dict[tuple[str, bool], Holdings] = {}
         self._nowhere: dict[str, Conflict] = {}
+        # For what asks for the same, the first has found nobody to make room for the others too:
+        # what others find after it leaves no more than there was.
+        self.stuck: dict[_Asks, tuple[str, ...]] = {}
+        self.work = 0  # how much has been looked at for one container
 
     def there(self, node_key: str) -> tuple[Occupant, ...]:
         """What is on a node, of any priority, and what is on its way out of it."""
@@ -93,6 +100,7 @@ class Round:
         """
         if is_first and victim.key in self._nowhere:
             raise self._nowhere[victim.key]
+        self.work += DESTINATION_WORK
         try:
             return self.moving.destination(tx, victim)
         except Conflict as error:
@@ -114,16 +122,36 @@ class Round:
 
 
 def make_room(
-    tx: Transaction, around: Round, container: Container, request: Request
-) -> tuple[str, ...] | None:
-    """Let others go so that a container fits once they have; None: they are on their way.
+    tx: Transaction, around: Round, container: Container, request: Request, *, is_new: bool
+) -> tuple[str, ...] | Literal["made", "later"]:
+    """Let others go so that a container fits once they have; "made": they are on their way.
 
     What is STATEFUL goes with its data, or not at all. Else: what would let those go that could
-    make room and have no other place; empty when there is nobody who may go.
+    make room and have no other place; empty when there is nobody who may go. Or "later": it has to
+    wait for its turn to be looked at. is_new: it has not been looked at before.
     """
-    found = _search(tx, around, container, request)
-    if isinstance(found, tuple):
+    assert tx.turns is not None, "turns begin with placing"
+    if not _may_take_a_place(tx.state, container):
+        tx.turns.done(container.key)
+        return ()
+    asks = _Asks.of(tx.state, container, request)
+    found = around.stuck.get(asks)
+    if found is not None:
+        tx.turns.done(container.key)
         return found
+    if not tx.turns.take(container.key, is_new=is_new):
+        return "later"
+    around.work = SEARCH_WORK
+    result = _search(tx, around, container, request)
+    tx.turns.left -= around.work
+    if isinstance(result, tuple):
+        around.stuck[asks] = result
+        return result
+    _let_go(tx, around, container, result)
+    return "made"
+
+
+def _let_go(tx: Transaction, around: Round, container: Container, found: "_Room") -> None:
     state, priority = tx.state, tx.state.priority_of(container)
     victims, goals = found.victims, found.goals
     for victim in victims:
@@ -146,15 +174,39 @@ def make_room(
             changed_ms=tx.now_ms,
         )
     )
-    return None
 
 
 def kept_from_making_room(
     tx: Transaction, around: Round, container: Container, request: Request
 ) -> tuple[str, ...]:
     """What would let those go that could make room, as `make_room` tells it; nobody goes."""
+    if not _may_take_a_place(tx.state, container):
+        return ()
     found = _search(tx, around, container, request)
     return found if isinstance(found, tuple) else ()
+
+
+def _may_take_a_place(state: State, container: Container) -> bool:
+    cluster = state.get(Cluster, container.cluster)
+    is_allowed = cluster is not None and cluster.policy.preemption != "none"
+    return is_allowed and bool(state.priority_of(container))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asks:
+    """What a search goes by: whoever asks for the same finds the same."""
+
+    request: Request
+    priority: int
+    needed: frozenset[str]
+
+    @staticmethod
+    def of(state: State, container: Container, request: Request) -> "_Asks":
+        """Neither its name nor what it would rather have matters, and its group to ties alone."""
+        group = request.group if request.ties else ""
+        like = replace_fields(request, name="", group=group, preferences=())
+        needed = frozenset(_needed(state, container))
+        return _Asks(like, state.priority_of(container), needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +223,11 @@ def _search(
 ) -> _Room | tuple[str, ...]:
     """Where to make room, or what would let those go that could and have no other place."""
     state, priority = tx.state, tx.state.priority_of(container)
-    cluster = state.get(Cluster, container.cluster)
-    if not priority or cluster is None or cluster.policy.preemption == "none":
-        return ()
-    with_stateful = cluster.policy.preemption == "all"
+    with_stateful = tx.need(Cluster, container.cluster).policy.preemption == "all"
     asked = _Asked(around, container, priority, with_stateful=with_stateful)
     feasibility = feasible(state.fleet, request)
     while True:
+        around.work += min(feasibility.node_count(), NODES_TRIED_MAX)
         found = preempt(feasibility, asked.occupants, around.spare, asked.known())
         if found is None:
             return asked.told()
@@ -215,15 +265,18 @@ class _Asked:
         self._around, self._cluster = around, container.cluster
         self._priority, self._with_stateful = priority, with_stateful
         self._needed = _needed(around.state, container)
-        self._answers: dict[str, tuple[Occupant, ...] | None] = {}
+        self._answers: dict[str, Answer] = {}
+        self._known: dict[bool, Known] = {}
         self._refused: dict[str, str] = {}
         self._refused_on: Counter[str] = Counter()
 
     def known(self) -> Known:
         """What those hold at most who may be asked, and who would go on nodes looked at before."""
         is_asked = self._with_stateful and len(self._refused) < REFUSED_MAX
-        held = self._around.holdings(self._cluster, with_stateful=is_asked)
-        return Known(held, self._priority, self._answers)
+        if is_asked not in self._known:
+            held = self._around.holdings(self._cluster, with_stateful=is_asked)
+            self._known[is_asked] = Known(held, self._priority, self._answers)
+        return self._known[is_asked]
 
     def occupants(self, node: str) -> list[Occupant]:
         """Of a node: who may go, and what is going."""
@@ -232,9 +285,11 @@ class _Asked:
             and len(self._refused) < REFUSED_MAX
             and self._refused_on[node] < REFUSED_ON_NODE_MAX
         )
+        there = self._around.there(f"{self._cluster}/{node}")
+        self._around.work += len(there)
         return [
             one
-            for one in self._around.there(f"{self._cluster}/{node}")
+            for one in there
             if not one.name
             or (
                 one.priority < self._priority

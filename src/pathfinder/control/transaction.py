@@ -7,6 +7,7 @@ import msgspec
 
 from pathfinder.control.objects import Container, Deployment, Event, Image, Node, Remote, Thing
 from pathfinder.control.state import BeforeAfter, Change, State
+from pathfinder.control.turns import Turns
 from pathfinder.model.errors import NotFound
 
 T = TypeVar("T", bound=Thing)
@@ -31,6 +32,7 @@ class Transaction:
         self.fresh: list[Container] = []  # replicas that are put when it is known where they go
         self.placing: set[str] = set()
         self.place_all = False
+        self.turns: Turns | None = None  # of those for whom room is looked for, once it has been
         self._edits: dict[str, dict[str, BeforeAfter]] = {}  # by kind and key
         self._events: list[Event] = []
 
@@ -164,7 +166,7 @@ class Transaction:
         for follow_up in (self.nodes, self.tell_all, self.deployments, self.placing):
             follow_up.clear()
         self.fresh.clear()
-        self.place_all = False
+        self.place_all, self.turns = False, None
 
     def _set(self, kind: str, key: str, after: Thing | None) -> None:
         edits = self._edits.setdefault(kind, {})

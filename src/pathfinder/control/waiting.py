@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container
-from pathfinder.control.placing import recovering, request_of
+from pathfinder.control.placing import count_before, recovering, request_of
 from pathfinder.control.preempting import Round, is_room_being_made, kept_from_making_room, waiting
 from pathfinder.control.relocating import WITH_DATA
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
+from pathfinder.control.turns import IN_TURN
 from pathfinder.control.views import ContainerView
 from pathfinder.scheduler.explain import explain
 from pathfinder.scheduler.fit import feasible
@@ -46,4 +47,7 @@ def explanation_now(state: State, life: Life, container: Container) -> dict[str,
         return {**document, "text": f"{found.text()}; it is placed with the next change"}
     tx = Transaction(state, now_ms=0, who="", epoch=life.epoch)  # of which nothing is kept
     more = kept_from_making_room(tx, Round(state, life, WITH_DATA), container, request)
-    return {**document, "remedies": [*document["remedies"], *more]}
+    before = count_before(state, life, container)
+    turn = "" if before is None else f"; {IN_TURN}, {before} before it"
+    text = f"{document['text']}{turn}"
+    return {**document, "text": text, "remedies": [*document["remedies"], *more]}

@@ -21,6 +21,7 @@ from pathfinder.control.placing import request_of, view_for_scheduler
 from pathfinder.control.settling import settle
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
+from pathfinder.control.turns import ENDLESS, Turns
 from pathfinder.control.views import View
 from pathfinder.model import names
 from pathfinder.model.definitions import REPLICAS_MAX
@@ -179,6 +180,7 @@ def life_of(twin: State, statuses: dict[str, NodeStatus]) -> Life:
         unheard="ready",
     )
     life.recovering = False
+    life.turns = Turns(work_max=ENDLESS, left=ENDLESS)
     for key, status in statuses.items():
         if status != "ready":
             life.node(key).status = status

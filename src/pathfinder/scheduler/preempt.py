@@ -31,18 +31,24 @@ class Preemption:
     taken: tuple[Occupant, ...]
 
 
-@dataclass(frozen=True, slots=True)
+_Order = list[tuple[tuple[int, int, int], int]]
+_Cost = tuple[int, int, int, str]  # highest priority, how many, size, node
+Answer = tuple[_Cost, tuple[Occupant, ...]] | None
+
+
+@dataclass(slots=True)
 class Known:
     """What need not be worked out again; without it a search comes to the same, and takes longer.
 
     holdings: of those who are asked for, and others with them; all of theirs are below `priority`,
     or not asked. answers: of earlier searches for the same request, by node: None when nobody's
-    going makes room there.
+    going makes room there. order: that of the nodes, kept by the first search for the request.
     """
 
     holdings: Holdings
     priority: int
-    answers: dict[str, tuple[Occupant, ...] | None]
+    answers: dict[str, Answer]
+    order: _Order | None = None
 
 
 def preempt(
@@ -56,36 +62,39 @@ def preempt(
     occupants: of a node by its name, those of lower priority that may go, and those that are going.
     spare: how many available replicas each group can do without.
     """
-    best: tuple[int, int, int, str] | None = None  # highest priority, how many, size, node
-    best_taken: tuple[Occupant, ...] = ()
+    best: Answer = None
     answers = known.answers if known is not None else {}
-    for least, row in _cheapest_first(feasibility, _rows_worth_trying(feasibility), known):
+    for least, row in _cheapest_first(feasibility, known):
         node = feasibility.columns.names[row]
-        if best is not None and (*least, node) > best:
+        if best is not None and (*least, node) > best[0]:
             break  # nor can any after it be better
         if node not in answers:
-            answers[node] = _taken(_shortages(feasibility, row), occupants(node), spare)
-        taken = answers[node]
-        if taken is None:
-            continue
-        size = sum(one.need.cpu_millis + one.need.memory_mib for one in taken)
-        highest = max((one.priority for one in taken), default=-1)
-        cost = (highest, len(taken), size, node)
-        if best is None or cost < best:
-            best, best_taken = cost, taken
-    return Preemption(best[-1], best_taken) if best is not None else None
+            taken = _taken(_shortages(feasibility, row), occupants(node), spare)
+            answers[node] = None if taken is None else (_cost(node, taken), taken)
+        answer = answers[node]
+        if answer is not None and (best is None or answer[0] < best[0]):
+            best = answer
+    return Preemption(best[0][-1], best[1]) if best is not None else None
 
 
-def _cheapest_first(
-    feasibility: Feasibility, rows: Sequence[int], known: Known | None
-) -> list[tuple[tuple[int, int, int], int]]:
+def _cost(node: str, taken: Sequence[Occupant]) -> _Cost:
+    size = sum(one.need.cpu_millis + one.need.memory_mib for one in taken)
+    return max((one.priority for one in taken), default=-1), len(taken), size, node
+
+
+def _cheapest_first(feasibility: Feasibility, known: Known | None) -> _Order:
     """Rows with the least that each may cost; without those on which it cannot be had."""
-    names = feasibility.columns.names
+    if known is not None and known.order is not None:
+        return known.order
+    names, rows = feasibility.columns.names, _rows_worth_trying(feasibility)
     least = [NOTHING_TAKEN] * len(rows)
     if known is not None:
         least = known.holdings.least(rows, _lacking(feasibility, rows), known.priority)
     found = [each for each in zip(least, rows, strict=True) if each[0][0] < TOO_MUCH]
-    return sorted(found, key=lambda each: (each[0], names[each[1]]))
+    order = sorted(found, key=lambda each: (each[0], names[each[1]]))
+    if known is not None:
+        known.order = order
+    return order
 
 
 def _lacking(feasibility: Feasibility, rows: Sequence[int]) -> Numbers:
