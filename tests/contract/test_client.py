@@ -125,6 +125,7 @@ def test_single_changes_reach_their_paths(api: StubApi, client: Client) -> None:
     api.put_container("web")
 
     client.change_node("n1", labels={"rack": "r1", "old": None}, cordoned=True)
+    client.change_node("n1", draining=True, reason="new disks")
     client.scale("web", 3, min_available=2, cluster="blue")
     client.reschedule("web", reason="tired")
     token = client.create_token("ci", "app", clusters=["blue"], ttl_s=60)
@@ -132,6 +133,7 @@ def test_single_changes_reach_their_paths(api: StubApi, client: Client) -> None:
     bodies = [seen.body for seen in api.seen]
     assert bodies == [
         {"labels": {"rack": "r1", "old": None}, "cordoned": True},
+        {"draining": True, "reason": "new disks"},
         {"replicas": 3, "min_available": 2},
         {"reason": "tired"},
         {"name": "ci", "role": "app", "clusters": ["blue"], "ttl_s": 60},

@@ -42,10 +42,15 @@ class ClusterBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class NodeChanges(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Labels to set, null to take one away; whether new containers are kept off."""
+    """Labels to set, null to take one away; whether new containers are kept off.
+
+    draining: whether those that are there go elsewhere; reason: why, kept with the event.
+    """
 
     labels: dict[str, str | None] | None = None
     cordoned: bool | None = None
+    draining: bool | None = None
+    reason: Annotated[str, Meta(max_length=200)] = ""
 
 
 class RebalanceBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -105,8 +105,10 @@ async def change_node(
     data: JSONBody[bodies.NodeChanges],
     changing: FromChanging,
 ) -> Response[views.NodeView | Plan]:
-    """Change a node's labels, and whether it takes new containers."""
-    command = commands.PatchNode(cluster, name, data.labels, data.cordoned)
+    """Change a node's labels, whether it takes new containers, and whether it is drained."""
+    command = commands.PatchNode(
+        cluster, name, data.labels, data.cordoned, data.draining, data.reason
+    )
     return answer(await changing.run(command), views.NodeView)
 
 

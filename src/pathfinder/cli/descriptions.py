@@ -12,7 +12,9 @@ from pathfinder.model.resources import cpu_text, size_text
 
 STATES: Final = frozenset({"phase", "status", "ready"})
 # Shown in sections of their own, or by another field.
-ELSEWHERE: Final = frozenset({"kind", "spec", "explanation", "ipaddress", "facts", "usage"})
+ELSEWHERE: Final = frozenset(
+    {"kind", "spec", "explanation", "ipaddress", "facts", "usage", "drain"}
+)
 LAST: Final = ("digest", "revision")
 UNITS: Final = ("_mib", "_millis", "_permille", "_ms_ago", "_ms")  # the value says them
 EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
@@ -32,6 +34,9 @@ def description(
         if key not in ELSEWHERE and item[key] not in EMPTY
     ]
     lines = aligned(rows)
+    if item.get("drain"):
+        lines += ["", _title("drain")]
+        lines += [f"  {line}" for line in drain_lines(item["drain"], now_ms)]
     for key in ("spec", "facts", "usage"):
         if item.get(key):
             lines += ["", _title(key), *(f"  {line}" for line in tree_lines(item[key]))]
@@ -84,6 +89,23 @@ def explanation_lines(item: Item, explanation: Mapping[str, Any]) -> list[str]:
         remedies.append(hint)
     if remedies:
         lines += ["what would help:", *(f"  - {safe(str(remedy))}" for remedy in remedies)]
+    return lines
+
+
+def drain_lines(drain: Mapping[str, Any], now_ms: int) -> list[str]:
+    """How far a node's drain is, why containers stay, and what would help them."""
+    since = f"since {moment(drain['since_ms'])} ({age(now_ms - drain['since_ms'])} ago)"
+    lines = [since + (f": {safe(drain['reason'])}" if drain["reason"] else "")]
+    if drain["ended_ms"]:
+        return [*lines, f"empty since {moment(drain['ended_ms'])}"]
+    left, count = drain["left"], drain["containers"]
+    text = f"{left} of {count} containers left, {drain['moving']} on their way"
+    if drain["ends_in_ms"] is not None:
+        text += f"; done in about {age(drain['ends_in_ms'])}, if it goes on like this"
+    lines.append(text)
+    for each in drain["stays"]:
+        lines.append(f"{each['name']} stays: {safe(each['why'])}")
+        lines += [f"  - {safe(each['hint'])}"] if each["hint"] else []
     return lines
 
 

@@ -46,6 +46,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Work in containers and on nodes": {
         "exec": (f"{HERE}.execute", "Run a command in a container."),
         "rebalance": (f"{HERE}.rebalance", "Move containers from full nodes to emptier ones."),
+        "drain": (f"{HERE}.drain", "Let everything on a node go elsewhere."),
         "cordon": (f"{HERE}.cordon", "Let no new containers come to a node."),
         "uncordon": (f"{HERE}.uncordon", "Let containers come to a node again."),
         "label": (f"{HERE}.label", "Change the labels of a node."),

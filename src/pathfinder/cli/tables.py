@@ -65,6 +65,10 @@ def _node_status(item: Item, _: int) -> str:
     silent_ms = item.get("heard_ms_ago")
     if status in ("suspect", "lost") and silent_ms is not None:
         status = f"{status} for {age(silent_ms)}"
+    drain = item.get("drain")
+    if drain:
+        left = "drained" if drain["ended_ms"] else f"draining {drain['left']}/{drain['containers']}"
+        return f"{status},{left}"
     return f"{status},cordoned" if item.get("cordoned") else status
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pathfinder.cli.errors import Misused
 from pathfinder.cli.kinds import nearest
+from pathfinder.cli.text import age
 from pathfinder.client.kinds import CONTAINER, DEPLOYMENT, NODE, Kind
 from pathfinder.model.phases import Phase
 
@@ -13,6 +14,7 @@ Item = Mapping[str, Any]
 READY: Final = "ready"
 DELETED: Final = "deleted"
 MOVED: Final = "moved"
+DRAINED: Final = "drained"
 PHASE: Final = "phase="
 
 
@@ -26,10 +28,12 @@ class Progress:
 
 
 def condition(text: str, kind: Kind) -> str:
-    """`ready`, `deleted`, `moved` or `phase=NAME`, checked against the kind; Misused otherwise."""
+    """`ready`, `deleted`, `moved`, `drained` or `phase=NAME`, if the kind can be so; Misused."""
     lower = text.lower()
     if lower == MOVED and kind is CONTAINER:
         return MOVED
+    if lower == DRAINED and kind is NODE:
+        return DRAINED
     if lower == DELETED:
         return DELETED
     if lower == READY:
@@ -48,7 +52,9 @@ def condition(text: str, kind: Kind) -> str:
                 hint=f"did you mean {near}?" if near else f"phases are {known}",
             )
         return PHASE + name
-    raise Misused(f"cannot wait for {text!r}", hint="write ready, deleted, moved or phase=NAME")
+    raise Misused(
+        f"cannot wait for {text!r}", hint="write ready, deleted, moved, drained or phase=NAME"
+    )
 
 
 def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
@@ -64,9 +70,34 @@ def progress(kind: Kind, item: Item | None, wanted: str) -> Progress:
     if wanted == MOVED:
         is_done = not item.get("relocation") and bool(item.get("ready") or item.get("hint"))
         return Progress(is_done=is_done, text=state, hint=hint)
+    if wanted == DRAINED:
+        return _drained(item)
     if wanted.startswith(PHASE):
         return Progress(is_done=item.get("phase") == wanted[len(PHASE) :], text=state, hint=hint)
     return Progress(is_done=False, text=state, hint=hint)
+
+
+def _drained(item: Item) -> Progress:
+    drain = item.get("drain")
+    if not drain:
+        hint = f"pfi drain {item.get('name')}"
+        return Progress(is_done=False, text="is not drained", hint=hint)
+    text, stays = drain_text(drain), drain["stays"]
+    hint = f"{stays[0]['name']}: {stays[0]['hint']}" if stays and stays[0]["hint"] else ""
+    return Progress(is_done=bool(drain["ended_ms"]), text=text, hint=hint)
+
+
+def drain_text(drain: Item) -> str:
+    """How far a drain is, and what holds it up."""
+    if drain["ended_ms"]:
+        return "drained"
+    text = f"{drain['left']} of {drain['containers']} left, {drain['moving']} on their way"
+    if drain["ends_in_ms"] is not None:
+        text += f", for about {age(drain['ends_in_ms'])}"
+    if stays := drain["stays"]:
+        more = f" (and {len(stays) - 1} more)" if len(stays) > 1 else ""
+        text += f"; {stays[0]['name']} stays: {stays[0]['why']}{more}"
+    return text
 
 
 def _is_ready(kind: Kind, item: Item) -> bool:

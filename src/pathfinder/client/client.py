@@ -243,14 +243,18 @@ class Client:
         *,
         labels: Mapping[str, str | None] | None = None,
         cordoned: bool | None = None,
+        draining: bool | None = None,
+        reason: str = "",
         cluster: str | None = None,
     ) -> Object:
-        """Labels to set (None takes one away); whether new containers may come."""
-        body: Object = {}
+        """Labels to set (None takes one away); whether new ones may come, and those there go."""
+        body: Object = {"reason": reason} if reason else {}
         if labels is not None:
             body["labels"] = dict(labels)
         if cordoned is not None:
             body["cordoned"] = cordoned
+        if draining is not None:
+            body["draining"] = draining
         return self._ask("PATCH", NODE.path(cluster or self.cluster, node), body=body)
 
     def create_token(

@@ -48,12 +48,14 @@ class Delete(msgspec.Struct, frozen=True, tag=True):
 
 
 class PatchNode(msgspec.Struct, frozen=True, tag=True):
-    """Change a node's labels (None removes one) and whether it takes new containers."""
+    """Change a node's labels (None removes one), whether it takes new containers, and keeps any."""
 
     cluster: str
     name: str
     labels: dict[str, str | None] | None = None
     cordoned: bool | None = None
+    draining: bool | None = None
+    reason: str = ""
 
 
 class Scale(msgspec.Struct, frozen=True, tag=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from pathfinder.control import (
     answered,
+    draining,
     handlers,
     losing,
     marks,
@@ -224,6 +225,7 @@ class Controller:
         self._recover(tx, moment)
         self._tend_waiting(tx)
         losing.give_up_lost(tx, self.life, moment.uptime_ms)
+        draining.go_on(tx, self.life)
         rebalancing.go_on(tx, self.life, moment.uptime_ms)
         answered.forget_old(tx, self.life)
         return self._commit_settled(tx)

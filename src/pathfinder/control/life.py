@@ -71,6 +71,26 @@ class NodeLife:
     polls: bool = False  # no lease: suspect when silent, and never lost by the clock alone
 
 
+@dataclass(slots=True, kw_only=True)
+class Draining:
+    """How far a node's drain is, as this life of the server has seen it. Containers by key.
+
+    began_ms, began_with: when it was first looked at, and how many containers there were then.
+    stays: why one stays for the moment, and what would help. failed: those whose relocation did.
+    looked_at: in the present round, which began at `revision`; is_behind: it goes on with the next
+    tick.
+    """
+
+    began_ms: int
+    began_with: int
+    moving: set[str] = field(default_factory=set)
+    stays: dict[str, tuple[str, str]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    looked_at: set[str] = field(default_factory=set)
+    revision: int = 0
+    is_behind: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """A container moved to balance nodes, at a revision, and what it was measured to use."""
@@ -110,6 +130,7 @@ class Life:
         self.moved: deque[tuple[int, str]] = deque()  # to balance: when, and in which cluster
         # For as long as measurements from before may count: at most so many moves.
         self.shifts: deque[Shift] = deque(maxlen=SHIFTS_MAX)
+        self.drains: dict[str, Draining] = {}  # by node
         self.unmovable: set[str] = set()  # refused to move; not tried again in this life
         self.balance_not_before_ms: dict[str, int] = {}
         self.offers: dict[str, Offered] = {}  # by container; they hold secrets

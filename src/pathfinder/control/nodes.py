@@ -4,13 +4,21 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pathfinder.control import access, commands, leaving, polling_moves, relocating, workloads
+from pathfinder.control import (
+    access,
+    commands,
+    draining,
+    leaving,
+    polling_moves,
+    relocating,
+    workloads,
+)
 from pathfinder.control.access import Principal
 from pathfinder.control.objects import Cluster, Container, Node, Token
 from pathfinder.control.transaction import Transaction
 from pathfinder.model import names, selectors
 from pathfinder.model.definitions import resources_from
-from pathfinder.model.errors import Conflict, Malformed, NameTaken, Unauthorized
+from pathfinder.model.errors import Conflict, DefinitionWrong, Malformed, NameTaken, Unauthorized
 from pathfinder.model.resources import NOTHING
 
 SECRET_LENGTH_MIN: Final = 32
@@ -95,17 +103,23 @@ def _check_joining(
 
 
 def patch(tx: Transaction, principal: Principal, command: commands.PatchNode) -> Node:
-    """Change labels and whether the node takes new containers."""
+    """Change labels, whether the node takes new containers, and whether it keeps those it has."""
     principal.require("admin", command.cluster)
     old = tx.need(Node, f"{command.cluster}/{command.name}")
+    if command.draining and command.cordoned is False:
+        raise DefinitionWrong("cordoned", "a node that is drained takes no new containers")
     labels = {**old.labels, **(command.labels or {})}
     kept = {key: value for key, value in labels.items() if value is not None}
     cordoned = old.cordoned if command.cordoned is None else command.cordoned
     new = replace(old, labels=selectors.labels(kept, "labels"), cordoned=cordoned)
+    if command.draining and old.drain is None:
+        new = draining.begin(tx, new, command.reason)
+    elif old.drain is not None and (command.draining is False or not cordoned):
+        new = draining.stop(tx, new)
     if new == old:
         return old
-    if cordoned != old.cordoned:
-        tx.happened("cordoned" if cordoned else "uncordoned", old)
+    if new.cordoned != old.cordoned:
+        tx.happened("cordoned" if new.cordoned else "uncordoned", old)
     if new.labels != old.labels:
         tx.happened("labelled", old)
     tx.place_all = True
@@ -121,7 +135,7 @@ def delete(tx: Transaction, node: Node, *, force: bool) -> None:
     if held and not force:
         raise Conflict(
             f"node {node.name!r} has {len(held)} container{'s' * (len(held) > 1)}",
-            hint=f"pfi cordon {node.name}, reschedule or delete them; "
+            hint=f"pfi drain {node.name} --wait; "
             f"or, when the machine is dead for certain: pfi delete node {node.name} --force",
         )
     for container in held:

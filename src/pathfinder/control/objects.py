@@ -115,6 +115,18 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     digest: str = ""
 
 
+class Drain(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What is on a node goes elsewhere. containers: how many it had when that began.
+
+    ended_ms: since when it has had none; 0: it still has some.
+    """
+
+    since_ms: int
+    containers: int
+    reason: str = ""
+    ended_ms: int = 0
+
+
 class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A machine. `granted` is what the operator allows, over what `facts` report.
 
@@ -123,7 +135,7 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     holds and that the restored state does not know: left alone until a person decides.
     `silent_kinds`: kinds of container whose daemon does not answer while another of the node does.
     `protocol` "poll": its agent speaks API v1/v2. It has no lease, and what it holds is known only
-    from its marks.
+    from its marks. `drain`: None while it is not drained; one that is drained is cordoned too.
     """
 
     KIND: ClassVar[str] = "node"
@@ -133,6 +145,7 @@ class Node(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     protocol: Protocol = "exchange"
     labels: dict[str, str] = {}
     cordoned: bool = False
+    drain: Drain | None = None
     address: str = ""
     granted: Resources = NOTHING
     facts: Facts = Facts()

@@ -24,7 +24,8 @@ QUIET_MS_MAX: Final = 60_000  # what goes by the wall clock is late by no more t
 def until_ms(state: State, life: Life, wall_ms: int) -> int:
     """The first moment at which a tick may have something to do; `life.now_ms`: it has now."""
     now_ms = life.now_ms
-    if life.recovering or life.lost or state.held or life.turns.now:
+    is_behind = bool(life.turns.now) or any(drain.is_behind for drain in life.drains.values())
+    if life.recovering or life.lost or state.held or is_behind:
         return now_ms
     due_ms = min(_moments(state, life, wall_ms), default=now_ms + QUIET_MS_MAX)
     return max(now_ms, min(due_ms, now_ms + QUIET_MS_MAX))

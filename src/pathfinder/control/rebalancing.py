@@ -14,13 +14,13 @@ from pathfinder.control.access import SYSTEM, Principal
 from pathfinder.control.commands import Rebalance, Relocate
 from pathfinder.control.life import HOUR_MS, Life, NodeStatus, Shift
 from pathfinder.control.measuring import Used, is_about_to_measure, used
+from pathfinder.control.moving import Way, remake, way_of
 from pathfinder.control.objects import Cluster, Container, Deployment, Node
 from pathfinder.control.placing import request_of
 from pathfinder.control.preempting import spare
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.views import View
-from pathfinder.control.workloads import begin_anew
 from pathfinder.model.definitions import ContainerSpec
 from pathfinder.model.errors import Conflict, DefinitionWrong, NotFound
 from pathfinder.model.phases import Phase
@@ -41,7 +41,6 @@ CHECKED_MAX: Final = 1_000  # containers whose musts are looked at, beside those
 REMAKE_PRICE: Final = UNIT // 100
 DOWNTIME_PRICE: Final = UNIT // 50
 GIB_PRICE: Final = UNIT // 1_000
-Way = Literal["relocate", "remake"]
 
 
 class PlannedMove(View, frozen=True, kw_only=True, gc=False):
@@ -187,7 +186,7 @@ def carry_out(tx: Transaction, life: Life, cluster: Cluster, step: Step) -> list
         key = f"{cluster.name}/{one.name}"
         container = tx.need(Container, key)
         why = f"to balance the nodes: {step.why}"
-        if _way(container.spec) == "relocate":
+        if way_of(container) == "relocate":
             try:
                 command = Relocate(cluster.name, one.name, target, why)
                 relocating.relocate(tx, SYSTEM, command)
@@ -196,8 +195,7 @@ def carry_out(tx: Transaction, life: Life, cluster: Cluster, step: Step) -> list
                 continue
         else:
             tx.happened("rebalancing", container, node=target, why=f"moves to {target} {why}")
-            anew = begin_anew(tx, container, container.spec, why=why)
-            tx.put(replace(tx.state.get(Container, key) or anew, nominated=target))
+            remake(tx, container, target, why)
         begun.append(key)
     return begun
 
@@ -237,10 +235,6 @@ def _has_musts(spec: ContainerSpec) -> bool:
     return bool(spec.constraints) or is_tied or any(each.max_skew for each in spec.spread)
 
 
-def _way(spec: ContainerSpec) -> Way:
-    return "relocate" if spec.type == "STATEFUL" else "remake"
-
-
 def _may_move(state: State, life: Life, container: Container, spared: dict[str, int]) -> bool:
     if container.key in life.unmovable or container.phase != Phase.BOOTSTRAPPED:
         return False
@@ -259,9 +253,9 @@ def _may_move(state: State, life: Life, container: Container, spared: dict[str, 
 
 
 def _movable(state: State, container: Container, measured: Used) -> Movable:
-    spec, need = container.spec, container.spec.resources
+    need = container.spec.resources
     price = REMAKE_PRICE
-    if _way(spec) == "relocate":
+    if way_of(container) == "relocate":
         price += DOWNTIME_PRICE + GIB_PRICE * need.disk_mib // 1024
     is_measured = container.node in measured.nodes and container.key in measured.containers
     return Movable(
@@ -271,7 +265,7 @@ def _movable(state: State, container: Container, measured: Used) -> Movable:
         if is_measured
         else (need.cpu_millis, need.memory_mib),
         price=price,
-        is_swappable=_way(spec) == "remake",
+        is_swappable=way_of(container) == "remake",
     )
 
 
@@ -318,7 +312,7 @@ def _planned(twin: State, cluster: str, step: Step, one: Movable, target: str) -
         name=one.name,
         deployment=container.deployment,
         type=container.spec.type,
-        way=_way(container.spec),
+        way=way_of(container),
         source=one.node,
         target=target,
         gain=step.gain,

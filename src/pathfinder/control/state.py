@@ -75,6 +75,7 @@ class State:
         self.pending: set[str] = set()
         self.pending_near: set[str] = set()  # of these, those that may wait for another container
         self.nodes_with_orphans: set[str] = set()
+        self.draining: set[str] = set()  # nodes
         self.held: set[str] = set()  # deployments that wait for addresses
         self.referrers: Index[set[str]] = Index(set)  # deployment -> those that refer to it
         self.renderings: dict[str, Any] = {}  # of `control.rendering`, which can do without
@@ -216,8 +217,11 @@ class State:
 
     def _index_node(self, key: str, before: Thing | None, after: Thing | None) -> None:
         self.nodes_with_orphans.discard(key)
+        self.draining.discard(key)
         if isinstance(after, Node) and after.orphans:
             self.nodes_with_orphans.add(key)
+        if isinstance(after, Node) and after.drain is not None:
+            self.draining.add(key)
         for node, count in ((before, -1), (after, 1)):
             if isinstance(node, Node):
                 self._count_images(node, count)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from pathfinder.control import draining
+from pathfinder.control.draining import DrainView
 from pathfinder.control.life import Life
 from pathfinder.control.objects import (
     Cluster,
@@ -122,6 +124,7 @@ class NodeView(View, frozen=True, kw_only=True, gc=False):
     note: str
     labels: dict[str, str]
     cordoned: bool
+    drain: DrainView | None
     address: str
     capacity: Resources
     lent: Resources
@@ -344,6 +347,7 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         note=NO_LEASE if node.protocol == "poll" else "",
         labels=node.labels,
         cordoned=node.cordoned,
+        drain=draining.view(state, life, node),
         address=node.address,
         capacity=node.capacity(cluster.policy.reserved if cluster else NOTHING),
         lent=shown.lent if shown else NOTHING,

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pathfinder.control.draining import remedies_now
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container
 from pathfinder.control.placing import count_before, recovering, request_of
@@ -49,5 +50,5 @@ def explanation_now(state: State, life: Life, container: Container) -> dict[str,
     more = kept_from_making_room(tx, Round(state, life, WITH_DATA), container, request)
     before = count_before(state, life, container)
     turn = "" if before is None else f"; {IN_TURN}, {before} before it"
-    text = f"{document['text']}{turn}"
-    return {**document, "text": text, "remedies": [*document["remedies"], *more]}
+    remedies = remedies_now(state, life, container.cluster, [*document["remedies"], *more])
+    return {**document, "text": f"{document['text']}{turn}", "remedies": remedies}

@@ -6,18 +6,18 @@ The answer is the difference between the state before and the one that things co
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from pathfinder.control import handlers, nodes, workloads
+from pathfinder.control import draining, handlers, nodes, workloads
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import Apply
 from pathfinder.control.life import Life, NodeStatus
 from pathfinder.control.objects import Cluster, Container, Node
-from pathfinder.control.placing import request_of, view_for_scheduler
+from pathfinder.control.placing import CONTAINERS_MAX, request_of, view_for_scheduler
 from pathfinder.control.settling import settle
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
@@ -152,6 +152,7 @@ def answer(
     settled = come_to_rest(tx, life)
     for name in question.drain:
         _drain(tx, life, tx.need(Node, f"{cluster}/{name}"))
+    settled = _let_all_go(tx, life) and settled
     lost = _lost(twin, cluster, question.lose)
     for node in lost:
         nodes.delete(tx, node, force=True)
@@ -161,7 +162,7 @@ def answer(
         lost=tuple(node.name for node in lost),
         moves=tuple(_moves(tx, cluster, {node.name for node in lost})),
         pending_before=tuple(pending),
-        blocked=_blocked(tx),
+        blocked=(*_blocked(tx), *_stay(tx, life)),
         settled=settled,
         room_before=room_before,
         room_after=_room(twin, cluster),
@@ -215,12 +216,18 @@ def _add(tx: Transaction, life: Life, cluster: str, added: Sequence[Added]) -> N
 
 
 def _drain(tx: Transaction, life: Life, node: Node) -> None:
-    """Nothing new may come, and what is there goes elsewhere, as a drain would end."""
-    node = tx.put(replace(node, cordoned=True))
-    tx.state.fleet.set_node(node.key, view_for_scheduler(tx.state, node, life))
-    for container in tx.state.on_node(node.key):
-        if container.wanted and container.node == node.name:
-            workloads.reschedule(tx, container, f"node {node.name} is drained")
+    """Nothing new may come from now on, and what is there is to go elsewhere."""
+    if node.drain is None:
+        node = tx.put(draining.begin(tx, node, ""))
+        tx.state.fleet.set_node(node.key, view_for_scheduler(tx.state, node, life))
+
+
+def _let_all_go(tx: Transaction, life: Life) -> bool:
+    """Go on with drains until nothing more can leave; whether all came to rest."""
+    settled = True
+    while draining.go_on(tx, life, looks_max=CONTAINERS_MAX):
+        settled = come_to_rest(tx, life) and settled
+    return settled
 
 
 def _lost(twin: State, cluster: str, wanted: Iterable[str]) -> list[Node]:
@@ -319,6 +326,18 @@ def _moved(action: str, thing: Container, source: str, lost: set[str]) -> Moved:
 def _blocked(tx: Transaction) -> tuple[str, ...]:
     said = {getattr(after, "blocked", "") for _, after in tx.changes() if after is not None}
     return tuple(sorted(said - {""}))
+
+
+def _stay(tx: Transaction, life: Life) -> Iterator[str]:
+    """What cannot leave the nodes that are drained, and what would help."""
+    for key in sorted(tx.state.draining & life.drains.keys()):
+        for name, (why, hint) in sorted(life.drains[key].stays.items()):
+            remedy = f"; {hint}" if hint else ""
+            yield f"{_last(name)} stays on {_last(key)}: {why}{remedy}"
+
+
+def _last(key: str) -> str:
+    return key.partition("/")[2]
 
 
 def _room(twin: State, cluster: str) -> dict[str, Room]:

@@ -2,7 +2,7 @@
 
 import re
 
-from pathfinder.cli.descriptions import description, explanation_lines
+from pathfinder.cli.descriptions import description, drain_lines, explanation_lines
 
 CLUSTER = {
     "kind": "Cluster",
@@ -47,3 +47,27 @@ def test_what_a_container_waits_for_is_said_with_about_until_when() -> None:
         known,
     )
     assert unknown.rstrip().endswith("on n1")
+
+
+def test_a_drain_says_how_far_it_is_and_what_stays() -> None:
+    stays = {"name": "db", "why": "fits on no other node", "hint": "add a node"}
+    drain = {
+        "since_ms": 1_700_000_000_000,
+        "reason": "new disks",
+        "containers": 5,
+        "left": 3,
+        "moving": 1,
+        "stays": [stays],
+        "ends_in_ms": 90_000,
+        "ended_ms": 0,
+    }
+    since, *rest = drain_lines(drain, 1_700_000_060_000)
+
+    assert since.startswith("since ")
+    assert since.endswith("(1m ago): new disks")
+    assert rest == [
+        "3 of 5 containers left, 1 on their way; done in about 1m30s, if it goes on like this",
+        "db stays: fits on no other node",
+        "  - add a node",
+    ]
+    assert drain_lines({**drain, "ended_ms": 1_700_000_050_000}, 0)[-1].startswith("empty since ")

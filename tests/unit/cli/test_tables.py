@@ -51,6 +51,14 @@ def test_nodes_show_what_is_reserved_of_what_they_have() -> None:
     ]
 
 
+def test_nodes_show_how_far_their_drain_is() -> None:
+    drain = {"left": 3, "containers": 5, "ended_ms": 0}
+    node = {"name": "n1", "status": "ready", "cordoned": True, "drain": drain}
+
+    assert "ready,draining 3/5" in shown("node", node)[1]
+    assert "ready,drained" in shown("node", {**node, "drain": {**drain, "ended_ms": 1}})[1]
+
+
 def test_deployments_show_what_holds_them_up() -> None:
     deployment = {"name": "web", "ready": 1, "replicas": 2, "blocked": "no room", "progress": "x"}
 

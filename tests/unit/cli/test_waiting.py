@@ -36,6 +36,25 @@ def test_what_waits_says_why_and_what_would_help() -> None:
     assert (now.text, now.hint) == ("PENDING: no node fits", "add a node")
 
 
+def test_a_node_is_drained_when_it_is_empty_and_says_what_stays_until_then() -> None:
+    stays = {"name": "db", "why": "it fits on no other node", "hint": "add a node"}
+    drain = {
+        "containers": 5, "left": 3, "moving": 2, "stays": [stays], "ends_in_ms": None,
+        "ended_ms": 0,
+    }  # fmt: skip
+    assert condition("drained", NODE) == "drained"
+    now = progress(NODE, {"name": "n1", "drain": drain}, "drained")
+
+    assert (now.is_done, now.hint) == (False, "db: add a node")
+    assert now.text == "3 of 5 left, 2 on their way; db stays: it fits on no other node"
+    going = {**drain, "stays": [], "ends_in_ms": 90_000}
+    assert progress(NODE, {"name": "n1", "drain": going}, "drained").text.endswith(
+        "for about 1m30s"
+    )
+    assert progress(NODE, {"name": "n1", "drain": {**drain, "ended_ms": 1}}, "drained").is_done
+    assert progress(NODE, {"name": "n1", "drain": None}, "drained").hint == "pfi drain n1"
+
+
 def test_what_is_gone_was_waited_for_only_by_those_who_wanted_it_gone() -> None:
     assert progress(CONTAINER, None, "deleted").is_done
     assert not progress(CONTAINER, None, "ready").is_done
@@ -55,7 +74,7 @@ def test_a_phase_is_waited_for_by_its_name() -> None:
         ("phase=BOOTSTRAPD", CONTAINER, "did you mean BOOTSTRAPPED?"),
         ("phase=PENDING", NODE, "containers have"),
         ("ready", IMAGE, ""),
-        ("redy", CONTAINER, "write ready, deleted, moved or phase=NAME"),
+        ("redy", CONTAINER, "write ready, deleted, moved, drained or phase=NAME"),
     ],
 )
 def test_what_can_never_be_is_refused_at_once(text: str, kind: Kind, hint: str) -> None:

@@ -132,7 +132,7 @@ def test_added_nodes_take_what_waits(room: ControlRoom) -> None:
 
 
 def test_a_drained_node_is_empty_and_stays(room: ControlRoom, nodes: list[RoomNode]) -> None:
-    room.put(deployment("web", 3))
+    room.put(deployment("web", 3, type="STATELESS"))
     settle(*nodes)
     answer = ask(room, drain=("n1",))
 

@@ -17,7 +17,7 @@ from pathfinder.cli.session import Session, with_session
     default="ready",
     show_default=True,
     metavar="CONDITION",
-    help="ready, deleted, moved (nowhere on its way), or phase=PHASE.",
+    help="ready, deleted, moved (nowhere on its way), drained, or phase=PHASE.",
 )
 @click.option(
     "--timeout", "timeout_s", type=float, default=120.0, show_default=True, metavar="SECONDS"
