@@ -1,7 +1,7 @@
 """From a step to the call that takes it, and how many calls of each kind may be in hand."""
 
-from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from pathfinder.agent.bounds import CoreSettings
 from pathfinder.agent.effects import (
@@ -29,23 +29,18 @@ from pathfinder.runtimes.port import Labels, Offer, Remote, Wish
 from pathfinder.wire import codec
 from pathfinder.wire.messages import Assignment
 
-MAKES = ("create", "start")
-REMOVALS = ("stop", "remove")
+MAKES: Final = ("create", "start")
+REMOVALS: Final = ("stop", "remove")
 
 
 class Room:
     """How many more calls may be in hand; makes and removals each have a share of their own."""
 
-    def __init__(self, in_hand: Iterable[Effect], settings: CoreSettings) -> None:
+    def __init__(self, settings: CoreSettings) -> None:
         self._calls = settings.calls_max
         self._makes = settings.makes_max
         self._removals = settings.removals_max
         self._takes = settings.takes_max
-        for effect in in_hand:
-            self._calls -= not isinstance(effect, (OpenStream, Bootstrap))
-            self._makes -= isinstance(effect, (Create, Start))
-            self._removals -= isinstance(effect, (Stop, Remove))
-            self._takes -= isinstance(effect, Take)
 
     def is_any(self) -> bool:
         """Whether there is room for a call that neither makes nor removes."""
@@ -61,13 +56,27 @@ class Room:
             return self._calls > 0 and self._takes > 0
         return self._calls > 0
 
-    def take(self, step: Step | None) -> None:
-        """One call more; None: a listing."""
-        self._calls -= 1
-        if step is not None:
-            self._makes -= step.verb in MAKES
-            self._removals -= step.verb in REMOVALS
-            self._takes -= step.verb == "take"
+    def take(self, effect: Effect) -> None:
+        """One effect more is in hand."""
+        self._count(effect, -1)
+
+    def give_back(self, effect: Effect) -> None:
+        """It has ended."""
+        self._count(effect, 1)
+
+    def _count(self, effect: Effect, more: int) -> None:
+        match effect:
+            case OpenStream() | Bootstrap():
+                return
+            case Create() | Start():
+                self._makes += more
+            case Stop() | Remove():
+                self._removals += more
+            case Take():
+                self._takes += more
+            case _:
+                pass
+        self._calls += more
 
 
 def version(assignment: Assignment) -> tuple[int, str, int]:
@@ -79,13 +88,13 @@ def call_for(
     slot: Slot, step: Step, *, effect_id: int, cluster: str, stop_grace_s: float, copies_at: str
 ) -> Call | Failed:
     """The call that takes `step`; Failed when what is wanted cannot be understood here."""
+    if step.verb == "inspect":
+        return Inspect(id=effect_id, slot=slot.name, why=step.why)
     if step.verb in ("create", "take", "complete"):
         try:
             return _making(slot, step, effect_id, cluster)
         except PathfinderError as error:
             return failed(error.code, error.message, error.hint)
-    if step.verb == "inspect":
-        return Inspect(id=effect_id, slot=slot.name, why=step.why)
     assert slot.labels is not None, slot
     generation = slot.labels.generation
     if step.verb == "start":

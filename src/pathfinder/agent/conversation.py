@@ -139,8 +139,7 @@ class Conversation:
         if reply.kind == "hello":
             self._on_hello(now_ms, reply.session)
             return None
-        expected = Session(epoch=self.epoch, incarnation=self.incarnation, sequence=sequence)
-        if reply.session != expected or len(reply.assignments) > HOLDING_MAX:
+        if not self._is_to(sequence, reply.session) or len(reply.assignments) > HOLDING_MAX:
             self._back_off(now_ms)
             return None
         if sequence <= self.taken:
@@ -152,6 +151,14 @@ class Conversation:
         self.lease_until_ms = max(self.lease_until_ms, sent_ms + reply.lease_ms)
         self.heartbeat_ms = max(1, reply.heartbeat_ms)
         return self._on_assignments(sequence, reply)
+
+    def _is_to(self, sequence: int, session: Session) -> bool:
+        """Whether an answer is that to exchange `sequence` of this session."""
+        return (
+            session.sequence == sequence
+            and session.epoch == self.epoch
+            and session.incarnation == self.incarnation
+        )
 
     def _back_off(self, now_ms: int) -> None:
         self._failure_count = min(self._failure_count + 1, 10)

@@ -93,6 +93,7 @@ class AgentCore:
         self._effect_id = 0
         self._event = 0
         self.in_hand: dict[int, Effect] = {}
+        self._room = Room(self.settings)
         self._streams: list[StreamRequest] = []
         self._ready: dict[str, None] = {}  # slots to decide about, in order of arrival
         self._timers: list[tuple[int, str]] = []
@@ -131,6 +132,7 @@ class AgentCore:
     def on_finished(self, now_ms: int, effect: Effect, result: Result) -> None:
         """An effect has ended, well or not."""
         del self.in_hand[effect.id]
+        self._room.give_back(effect)
         self._event += 1
         match effect:
             case OpenStream():
@@ -217,10 +219,8 @@ class AgentCore:
             for request in self._streams
         ]
         self._streams.clear()
-        room = self._room()
-        for daemon in self._daemons:
-            if daemon.is_due(now_ms) and room.is_any():
-                room.take(None)
+        for daemon in self._daemons if self._daemons.is_any_due(now_ms) else ():
+            if daemon.is_due(now_ms) and self._room.is_any():
                 daemon.take_for_listing(self._event)
                 out.append(self._take(daemon.listing(self._next_id(), self.cluster)))
         if not self._daemons.is_any_complete:
@@ -228,16 +228,18 @@ class AgentCore:
         while self._timers and self._timers[0][0] <= now_ms:
             self._wake(heappop(self._timers))
         blocked: dict[str, None] = {}
-        while self._ready and room.is_any():
+        while self._ready and self._room.is_any():
             name = next(iter(self._ready))
             del self._ready[name]
             slot = self._slots.get(name)
             if slot is not None and self._daemons.of(name).is_complete:
-                self._decide(now_ms, slot, room, out, blocked)
-        self._ready = {**blocked, **self._ready}
-        for effect in self._bootstraps.due(now_ms, self._next_id):
-            self._reporting.mark(effect.slot)
-            out.append(self._take(effect))
+                self._decide(now_ms, slot, out, blocked)
+        if blocked:
+            self._ready = {**blocked, **self._ready}
+        if self._bootstraps.is_any_due(now_ms):
+            for effect in self._bootstraps.due(now_ms, self._next_id):
+                self._reporting.mark(effect.slot)
+                out.append(self._take(effect))
         return out
 
     def request(self, now_ms: int) -> Exchange | None:
@@ -258,19 +260,20 @@ class AgentCore:
 
     def wake_ms(self, now_ms: int) -> int:
         """The latest moment to call `effects` and `request` again, if nothing happens before."""
-        moments = [now_ms + self.settings.relist_ms]
-        if self.lease_valid(now_ms):
-            moments.append(self.conversation.lease_until_ms)
-        if not self.in_hand or self._room().is_any():
-            moments += self._daemons.list_moments()
-        if self._timers and self._daemons.is_any_complete:
-            moments.append(self._timers[0][0])
-        if (due_ms := self._bootstraps.wake_ms()) is not None and self._daemons.is_any_complete:
-            moments.append(due_ms)
-        send_ms = self.conversation.send_ms(self._reporting.news_ms)
-        if send_ms is not None:
-            moments.append(send_ms)
-        return max(now_ms, min(moments))
+        wake_ms, lease_ms = now_ms + self.settings.relist_ms, self.conversation.lease_until_ms
+        if now_ms < lease_ms < wake_ms:
+            wake_ms = lease_ms
+        moments = [self.conversation.send_ms(self._reporting.news_ms)]
+        if self._room.is_any():
+            moments.append(self._daemons.list_ms())
+        if self._daemons.is_any_complete:
+            moments.append(self._bootstraps.wake_ms())
+            if self._timers:
+                moments.append(self._timers[0][0])
+        for moment_ms in moments:
+            if moment_ms is not None and moment_ms < wake_ms:
+                wake_ms = moment_ms
+        return max(now_ms, wake_ms)
 
     def lease_valid(self, now_ms: int) -> bool:
         """Whether the server certainly still counts on this node."""
@@ -404,7 +407,7 @@ class AgentCore:
     # Decisions.
 
     def _decide(
-        self, now_ms: int, slot: Slot, room: Room, out: list[Effect], blocked: dict[str, None]
+        self, now_ms: int, slot: Slot, out: list[Effect], blocked: dict[str, None]
     ) -> None:
         restoring.expire(slot, now_ms)
         if slots.has_stabilised(slot, now_ms):
@@ -416,7 +419,7 @@ class AgentCore:
                 slot.timer_ms = wake_ms
                 heappush(self._timers, (wake_ms, slot.name))
             return
-        if not room.has(step):
+        if not self._room.has(step):
             blocked[slot.name] = None
             return
         call = call_for(
@@ -432,7 +435,6 @@ class AgentCore:
             slots.back_off(slot, now_ms)
             self._touch(slot)
             return
-        room.take(step)
         slot.in_hand = call
         slot.touched = self._event = self._event + 1
         slot.look_ms = None
@@ -458,10 +460,7 @@ class AgentCore:
             return True
         if self._timers and self._timers[0][0] <= now_ms:
             return True
-        return any(daemon.is_due(now_ms) for daemon in self._daemons)
-
-    def _room(self) -> Room:
-        return Room(self.in_hand.values(), self.settings)
+        return self._daemons.is_any_due(now_ms)
 
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
@@ -493,6 +492,7 @@ class AgentCore:
 
     def _take(self, effect: Effect) -> Effect:
         self.in_hand[effect.id] = effect
+        self._room.take(effect)
         return effect
 
     def _settled_ms(self) -> int:

@@ -106,6 +106,12 @@ class Daemons:
             return [(plain, self.only)]
         return [(qualified(each.name, plain), each) for each in self._by_name.values()]
 
+    def is_any_due(self, now_ms: int) -> bool:
+        """Whether a list shall be asked for."""
+        if self.only is not None:
+            return self.only.is_due(now_ms)
+        return any(each.is_due(now_ms) for each in self._by_name.values())
+
     @property
     def is_any_complete(self) -> bool:
         """Whether there is a daemon that is known."""
@@ -116,6 +122,8 @@ class Daemons:
     @property
     def is_complete(self) -> bool:
         """Whether everything is known."""
+        if self.only is not None:
+            return self.only.is_complete
         return all(each.is_complete for each in self._by_name.values())
 
     @property
@@ -128,13 +136,12 @@ class Daemons:
         )
         return "; ".join(texts)
 
-    def list_moments(self) -> list[int]:
-        """When the next full lists are to be taken."""
+    def list_ms(self) -> int | None:
+        """When the next full list is to be taken; None: one is, or none is to be."""
         if self.only is not None:
-            only = self.only
-            return [] if only.is_listing or only.list_ms is None else [only.list_ms]
-        idle = (each for each in self._by_name.values() if not each.is_listing)
-        return [each.list_ms for each in idle if each.list_ms is not None]
+            return None if self.only.is_listing else self.only.list_ms
+        idle = (each.list_ms for each in self._by_name.values() if not each.is_listing)
+        return min((list_ms for list_ms in idle if list_ms is not None), default=None)
 
     def silent_kinds(self) -> dict[str, str]:
         """The kinds of which not all is known, and why; {} for a node with one daemon."""

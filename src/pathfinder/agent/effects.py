@@ -162,7 +162,8 @@ class Relabel:
 
 Moving = HandOver | Take | Complete
 OnSnapshot = Restore | Relabel
-Call = Create | Start | Stop | Remove | Inspect | ListAll | Moving | OnSnapshot
+Acting = Create | Start | Stop | Remove | Moving | OnSnapshot
+Call = Acting | Inspect | ListAll
 Effect = Call | OpenStream | Bootstrap
 
 

@@ -1,6 +1,7 @@
 """What the node says about a slot: what is there, and what it is about to make. Pure."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pathfinder.agent.effects import Failed, failed
 from pathfinder.agent.slots import Permit, Slot
@@ -16,11 +17,23 @@ COPY_LOST: Final = Failed(
 )
 
 
-def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
-    """What the node says about this slot: what is there, then what it is about to make."""
+NO_FIELDS: Final[Mapping[str, Any]] = {}
+
+
+def holdings(
+    slot: Slot,
+    permit: Permit,
+    *,
+    copy: Mapping[str, Any] = NO_FIELDS,
+    bootstrap: Mapping[str, Any] = NO_FIELDS,
+) -> tuple[Holding, ...]:
+    """What the node says about this slot: what is there, then what it is about to make.
+
+    copy, bootstrap: fields about its copy, and about the bootstrap of what is there.
+    """
     out = []
     if slot.labels is not None:
-        out.append(_there(slot, slot.labels, permit))
+        out.append(_there(slot, slot.labels, permit, {**bootstrap, **copy}))
     wanted = slot.wanted
     is_told = slot.is_matched or slot.is_half_copy or slot.is_returned
     if wanted is not None and not wanted.hold and not is_told:
@@ -29,7 +42,8 @@ def holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
             failure = COPY_LOST
         phase: HoldingPhase = "failed" if failure else "waiting"
         digest = "" if slot.part == "take" else wanted.digest
-        out.append(_holding(slot, wanted.generation, digest, phase, failure))
+        more = copy if slot.labels is None else NO_FIELDS
+        out.append(_holding(slot, (wanted.generation, digest), phase, failure, more))
     return tuple(out)
 
 
@@ -38,7 +52,7 @@ def _is_halted(slot: Slot) -> bool:
     return slot.part == "halt" and slot.certain and slot.state in ("created", "stopped")
 
 
-def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
+def _there(slot: Slot, labels: Labels, permit: Permit, more: Mapping[str, Any]) -> Holding:
     failure = slot.failure if not _is_halted(slot) else None
     if failure is None and slot.state == "frozen" and not slot.is_left_frozen:
         failure = Failed(code="frozen", message="it is frozen", hint="unfreeze it on its node")
@@ -52,7 +66,7 @@ def _there(slot: Slot, labels: Labels, permit: Permit) -> Holding:
         generation = slot.wanted.generation
         if slot.part != "take":
             digest = slot.wanted.digest  # it is as good as whole, and nobody else may run it
-    return _holding(slot, generation, digest, phase, failure)
+    return _holding(slot, (generation, digest), phase, failure, more)
 
 
 def _phase(slot: Slot, permit: Permit) -> HoldingPhase:
@@ -95,23 +109,29 @@ _PHASE_OF_STATE: Final[dict[State, HoldingPhase]] = {
 
 
 def _holding(
-    slot: Slot, generation: int, digest: str, phase: HoldingPhase, failure: Failed | None
+    slot: Slot,
+    which: tuple[int, str],
+    phase: HoldingPhase,
+    failure: Failed | None,
+    more: Mapping[str, Any],
 ) -> Holding:
-    is_there = slot.labels is not None
-    verdict = slot.verdict
-    is_judged = is_there and verdict is not None and verdict.life == slot.runs_since_ms
+    """which: generation and digest. more: fields that count before all others."""
+    fields: dict[str, Any] = {}
+    if slot.labels is not None:
+        fields["addresses"] = slot.addresses
+        fields["started_ms"] = slot.started_ms
+        fields["restarts"] = slot.restart_count
+        fields["ended"] = slot.ended
+        verdict = slot.verdict
+        if verdict is not None and verdict.life == slot.runs_since_ms:
+            fields |= {"health": verdict.state, "health_error": verdict.why}
+    if failure is not None:
+        fields |= {"error_code": failure.code, "error": failure.message, "hint": failure.hint}
+    generation, digest = which
     return Holding(
         slot=plain_name(slot.name),
         generation=generation,
         digest=digest,
         phase=phase,
-        addresses=slot.addresses if is_there else (),
-        started_ms=slot.started_ms if is_there else 0,
-        restarts=slot.restart_count if is_there else 0,
-        error_code=failure.code if failure else "",
-        error=failure.message if failure else "",
-        hint=failure.hint if failure else "",
-        ended=slot.ended if is_there else "",
-        health=verdict.state if verdict is not None and is_judged else "",
-        health_error=verdict.why if verdict is not None and is_judged else "",
+        **{**fields, **more},
     )

@@ -1,6 +1,7 @@
 """What may be done with a slot now, as conversation and daemons stand. Pure."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from pathfinder.agent.conversation import Conversation
 from pathfinder.agent.daemons import Daemons
@@ -12,11 +13,17 @@ def permit(
     conversation: Conversation, daemons: Daemons, slots: Mapping[str, Slot], slot: Slot
 ) -> Permit:
     """What is allowed for one of the slots."""
-    return Permit(
+    return _permit(
         may_act=conversation.directed and daemons.of(slot.name).is_complete,
         may_remove=0 < slot.reported <= conversation.taken,
         may_make=not _is_elsewhere(daemons, slots, slot),
     )
+
+
+@cache
+def _permit(*, may_act: bool, may_remove: bool, may_make: bool) -> Permit:
+    """One of eight: asked for with each look at each slot."""
+    return Permit(may_act=may_act, may_remove=may_remove, may_make=may_make)
 
 
 def _is_elsewhere(daemons: Daemons, slots: Mapping[str, Slot], slot: Slot) -> bool:

@@ -150,12 +150,8 @@ class Reporting:
 
 
 def _holdings(slot: Slot, permit: Permit) -> tuple[Holding, ...]:
-    told_of, copy = holdings.holdings(slot, permit), relocating.told(slot)
-    if slot.labels is None:
-        return tuple(replace(holding, **copy) for holding in told_of) if copy else told_of
-    there, *others = told_of
-    more = told(slot) | copy
-    return (replace(there, **more), *others) if more else told_of
+    bootstrap = told(slot) if slot.labels is not None else {}
+    return holdings.holdings(slot, permit, copy=relocating.told(slot), bootstrap=bootstrap)
 
 
 def _timed(slot: Slot, now_ms: int) -> Iterable[Holding]:

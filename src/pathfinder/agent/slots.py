@@ -200,18 +200,23 @@ class Permit:
     may_make: bool = True
 
 
+LOOKING: Final = Step(verb="inspect", why="looking")
+UNKNOWN: Final = Step(verb="inspect", why="outcome unknown")
+FOLLOWING: Final = Step(verb="inspect", why="following it")
+
+
 def next_step(slot: Slot, now_ms: int, permit: Permit) -> Step | None:
     """The one step that is due now; None while a call is in hand, a pause runs, or all is well."""
     if slot.in_hand is not None or slot.retry_ms > now_ms:
         return None
     if not slot.certain:
-        return Step(verb="inspect", why="outcome unknown" if slot.labels else "looking")
+        return UNKNOWN if slot.labels else LOOKING
     if permit.may_act and not (slot.wanted is not None and slot.wanted.hold):
         step = _acting_step(slot, permit)
         if step is not None:
             return step
     if slot.look_ms is not None and slot.look_ms <= now_ms:
-        return Step(verb="inspect", why="following it")
+        return FOLLOWING
     return None
 
 
@@ -280,8 +285,10 @@ def wake_ms(slot: Slot, now_ms: int) -> int | None:
         return None
     if slot.retry_ms > now_ms:
         return slot.retry_ms
-    moments = (slot.look_ms, stable_ms(slot))
-    return min((moment for moment in moments if moment is not None), default=None)
+    look_ms, until_ms = slot.look_ms, stable_ms(slot)
+    if look_ms is None or until_ms is None:
+        return until_ms if look_ms is None else look_ms
+    return min(look_ms, until_ms)
 
 
 def stable_ms(slot: Slot) -> int | None:
@@ -470,4 +477,9 @@ def lacks_address(slot: Slot) -> bool:
     """IPv6 alone often comes first; people wait for the other."""
     if slot.wanted is not None and slot.wanted.spec.get("network") == "none":
         return False
-    return slot.state == "running" and not any("." in address for address in slot.addresses)
+    if slot.state != "running":
+        return False
+    for address in slot.addresses:  # noqa: SIM110  a generator would cost more than all the rest
+        if "." in address:
+            return False
+    return True

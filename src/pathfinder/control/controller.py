@@ -6,6 +6,7 @@ and takes it back with `State.revert` when the append fails.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -81,6 +82,10 @@ class Heard:
     reply: Reply | None = None
     change: Change | None = None
     lead_at_least: int = 0
+
+
+# Of most exchanges: frozen, so that one stands for all.
+NO_NEWS: Final = Heard(believed=True)
 
 
 class Controller:
@@ -167,7 +172,7 @@ class Controller:
         heard.seen, heard.complete = request.seen, request.complete
         heard.silent_kinds = frozenset(request.silent_kinds)
         heard.holding = request.holding
-        return Heard(believed=True, change=change)
+        return NO_NEWS if change is None else Heard(believed=True, change=change)
 
     def is_without_news(self, node_key: str, request: Exchange) -> bool:
         """Whether `hear` would take this exchange without a change: a heartbeat and no more."""

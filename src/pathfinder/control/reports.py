@@ -180,6 +180,8 @@ def _facts(tx: Transaction, node: Node, request: Exchange) -> Node:
 def _silence(node: Node, request: Exchange) -> tuple[str, dict[str, str]]:
     """Why the whole node can run nothing, and which of its kinds it cannot run while others can."""
     error = request.runtime_error[:TEXT_MAX]
+    if not request.silent_kinds:
+        return error, {}
     silent = {kind: why[:TEXT_MAX] for kind, why in request.silent_kinds.items() if why}
     kinds = (request.facts or node.facts).kinds
     if all(kind in silent for kind in kinds):

@@ -133,10 +133,12 @@ class ContainerSpec:
         return _digest([step.document() for step in self.bootstrap]) if self.bootstrap else ""
 
 
+CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def _digest(document: object) -> str:
     """16 hex digits of SHA-256 over the canonical JSON."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(CANONICAL.encode(document).encode()).hexdigest()[:16]
 
 
 SPEC_FIELDS: Final = (

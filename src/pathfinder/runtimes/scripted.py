@@ -181,8 +181,12 @@ class ScriptedRuntime:
     def list_instances(self, cluster: str) -> list[Instance]:
         """All of `cluster`'s instances, by name."""
         self._check_up()
-        ours = [one for one in self.everything() if one.labels and one.labels.cluster == cluster]
-        return [replace(one, addresses=()) for one in ours]
+        held = self._held
+        return [
+            self._instance(name, has_addresses=False)
+            for name in sorted(held)
+            if (labels := held[name].labels) is not None and labels.cluster == cluster
+        ]
 
     def inspect(self, name: str) -> Instance | None:
         """One instance; None when there is none."""
@@ -396,9 +400,9 @@ class ScriptedRuntime:
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _instance(self, name: str) -> Instance:
+    def _instance(self, name: str, *, has_addresses: bool = True) -> Instance:
         held = self._held[name]
-        has_address = bool(held.address) and held.state == "running"
+        has_address = has_addresses and bool(held.address) and held.state == "running"
         return Instance(
             name=name,
             labels=held.labels,

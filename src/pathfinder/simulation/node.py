@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathfinder.agent.conversation import Checkpoint
 from pathfinder.agent.core import AgentCore
 from pathfinder.agent.effects import (
+    Acting,
     Bootstrap,
     Call,
     Create,
@@ -66,7 +67,7 @@ class Node:
     faults: Faults
     facts: Facts
     send: Callable[["Node", Exchange, Callable[[Reply], None]], None]
-    on_runtime: Callable[["Node", Call], Callable[[], None]]
+    on_runtime: Callable[["Node", Acting], Callable[[], None]]
     on_job: Callable[["Node", str], None]
     cluster: str = "c"
     rate: float = 1.0
@@ -214,7 +215,7 @@ class Node:
         if isinstance(effect, Bootstrap):
             self._try_out(effect)
             return
-        luck = self.timeline.luck
+        timeline = self.timeline
         life, daemon_life = self.life, self.daemon_life
         call: Call = effect
 
@@ -225,17 +226,17 @@ class Node:
 
         def happen() -> None:
             died = daemon_life != self.daemon_life
-            if life != self.life and luck.random() < 0.5:
+            if life != self.life and timeline.luck.random() < 0.5:
                 return
             result = self._perform(call, interrupted=died)
-            self.timeline.after(luck.randint(1, 30), lambda: deliver(result))
+            timeline.after(timeline.between(1, 30), lambda: deliver(result))
 
         takes_ms = TAKE_MS if isinstance(call, Take) else CALL_MS
-        self.timeline.after(luck.randint(*takes_ms), happen)
+        timeline.after(timeline.between(*takes_ms), happen)
 
     def _try_out(self, effect: Bootstrap) -> None:
         """The production code of one try, a step at a time; its process dies with the agent."""
-        luck = self.timeline.luck
+        between = self.timeline.between
         bench = Bench(
             runtime=Slipping(self.runtime, self._loses_answer),
             chef=ChefSettings(),
@@ -260,9 +261,9 @@ class Node:
             finally:
                 self.runtime.is_down = False
                 self.on_job(self, effect.slot)
-            self.timeline.after(luck.randint(50, 400), self._in_life(step))
+            self.timeline.after(between(50, 400), self._in_life(step))
 
-        self.timeline.after(luck.randint(*CALL_MS), self._in_life(step))
+        self.timeline.after(between(*CALL_MS), self._in_life(step))
 
     def _loses_answer(self, part: float) -> bool:
         """Whether one of the calls of a try is not answered."""
@@ -285,7 +286,9 @@ class Node:
             if luck.random() < 0.5:
                 self._do(call)
             else:
-                self.timeline.after(luck.randint(100, 3_000), lambda: self._late(call))
+                self.timeline.after(
+                    self.timeline.between(100, 3_000), lambda: self._late(call)
+                )
             return Failed(code="outcome_unknown", message="no answer in time")
         return self._do(call)
 
@@ -295,11 +298,12 @@ class Node:
             self._do(call)
 
     def _do(self, call: Call) -> Result:
+        if isinstance(call, (ListAll, Inspect)):
+            return perform(self.runtime, call)
         check = self.on_runtime(self, call)
         result = perform(self.runtime, call)
-        if not isinstance(call, (ListAll, Inspect)):
-            check()
-            self._change(call.slot)
+        check()
+        self._change(call.slot)
         return result
 
     def _change(self, name: str) -> None:
@@ -308,7 +312,7 @@ class Node:
                 self.core.on_change(self.local_ms(), Change(name=name))
                 self.drive()
 
-        self.timeline.after(self.timeline.luck.randint(1, 100), notice)
+        self.timeline.after(self.timeline.between(1, 100), notice)
 
     def dies(self, name: str) -> None:
         """A container's first process ends by itself."""

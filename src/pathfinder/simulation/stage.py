@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pathfinder.agent.effects import Call, Start
+from pathfinder.agent.effects import Acting, Start
 from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import Command, Request
 from pathfinder.control.controller import Controller
@@ -143,13 +143,13 @@ class Stage:
             self.reached["lost"] += 1
             return
         if timeline.strikes("late", faults.late):
-            delay_ms = timeline.luck.randint(60, 6_000)
+            delay_ms = timeline.between(60, 6_000)
         else:
             delay_ms = 1 + int(timeline.luck.random() * self.travel_ms)
         timeline.after(delay_ms, arrive)
         if timeline.strikes("repeat", faults.repeat):
             self.reached["repeated"] += 1
-            timeline.after(timeline.luck.randint(1, 20_000), arrive)
+            timeline.after(timeline.between(1, 20_000), arrive)
 
     # Trouble.
 
@@ -318,14 +318,12 @@ class Stage:
         if self.told is not None:
             self.told(change, controller)
 
-    def on_runtime(self, node: Node, call: Call) -> Callable[[], None]:
-        """A daemon is called; what is given back is called when that has been done.
+    def on_runtime(self, node: Node, call: Acting) -> Callable[[], None]:
+        """A daemon is called for more than a look; what is given back is called when it is done.
 
         Nothing else runs or ends than what was called for: only that is looked at.
         """
         state = self.server.controller.state if self.server.controller else None
-        if not hasattr(call, "slot"):
-            return lambda: None
         before = node.runtime.instance(call.slot)
         if self.server.restored:
             state = None  # what a backup does not know may go when people say so

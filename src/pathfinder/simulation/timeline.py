@@ -28,6 +28,7 @@ class Timeline:
 
     def __init__(self, seed: int, only: frozenset[str] | None = None) -> None:
         self.luck = Random(seed)
+        self._bits = self.luck.getrandbits
         self.struck: list[Struck] = []
         self._seed = seed
         self._only = only
@@ -42,6 +43,15 @@ class Timeline:
         assert delay_ms >= 0, delay_ms
         self._order += 1
         heappush(self._heap, (self.now_ms + delay_ms, self._order, action))
+
+    def between(self, least: int, most: int) -> int:
+        """As `luck.randint`, which takes three times as long to ask for the same bits."""
+        count = most - least + 1
+        width = count.bit_length()
+        found = self._bits(width)
+        while found >= count:
+            found = self._bits(width)
+        return least + found
 
     def luck_of(self, kind: str) -> Random:
         """The luck of one kind of fault."""

@@ -17,11 +17,14 @@ Message = TypeVar("Message")
 # What a node sends is stored: nothing may come in that the journal cannot hold.
 INTEGER_MAX: Final = (1 << 63) - 1
 DEPTH_MAX: Final = 16
+SCALARS: Final = frozenset({str, int, bool, float, NoneType})
+# One for all messages: `json.dumps` would make one for each.
+COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def encode(message: object) -> bytes:
     """A message as compact JSON."""
-    return json.dumps(document(message), separators=(",", ":")).encode()
+    return COMPACT.encode(document(message)).encode()
 
 
 def decode(kind: type[Message], data: bytes) -> Message:
@@ -41,7 +44,7 @@ def document(message: object) -> dict[str, Any]:
     cached: type = type(message)
     for name, default in _defaults(cached):
         value = getattr(message, name)
-        if value != default and name != "extra":
+        if value != default:
             out[name] = _plain(value)
     return out
 
@@ -70,6 +73,8 @@ def parse(kind: type[Message], value: object, place: str = "") -> Message:
 
 
 def _plain(value: object) -> Any:
+    if type(value) in SCALARS:
+        return value
     if is_dataclass(value):
         return document(value)
     if isinstance(value, tuple):
@@ -86,7 +91,9 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
             return field.default
         return field.default_factory() if field.default_factory is not MISSING else MISSING
 
-    return tuple((field.name, default(field)) for field in fields(kind))
+    return tuple(
+        (field.name, default(field)) for field in fields(kind) if field.name != "extra"
+    )
 
 
 Reader = Callable[[object, str], Any]
