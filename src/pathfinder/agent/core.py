@@ -406,9 +406,7 @@ class AgentCore:
 
     # Decisions.
 
-    def _decide(
-        self, now_ms: int, slot: Slot, out: list[Effect], blocked: dict[str, None]
-    ) -> None:
+    def _decide(self, now_ms: int, slot: Slot, out: list[Effect], blocked: dict[str, None]) -> None:
         restoring.expire(slot, now_ms)
         if slots.has_stabilised(slot, now_ms):
             self._reporting.mark(slot.name)

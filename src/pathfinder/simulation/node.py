@@ -286,9 +286,7 @@ class Node:
             if luck.random() < 0.5:
                 self._do(call)
             else:
-                self.timeline.after(
-                    self.timeline.between(100, 3_000), lambda: self._late(call)
-                )
+                self.timeline.after(self.timeline.between(100, 3_000), lambda: self._late(call))
             return Failed(code="outcome_unknown", message="no answer in time")
         return self._do(call)
 

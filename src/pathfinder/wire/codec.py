@@ -91,9 +91,7 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
             return field.default
         return field.default_factory() if field.default_factory is not MISSING else MISSING
 
-    return tuple(
-        (field.name, default(field)) for field in fields(kind) if field.name != "extra"
-    )
+    return tuple((field.name, default(field)) for field in fields(kind) if field.name != "extra")
 
 
 Reader = Callable[[object, str], Any]
