@@ -20,7 +20,7 @@ SEEDS_MAX = 1_500  # a mutant that these do not notice has survived
 RARE_PATHS = (
     "adopted", "given_up", "orphaned", "restored", "unplaced", "failed", "released", "lost",
     "repeated", "node_reboot", "one_way", "daemon_crash", "runtime_down", "unready", "recovered",
-    "rival", "clock_jump", "node_clock_jump",
+    "rival", "clock_jump", "node_clock_jump", "drained",
 )  # fmt: skip
 
 # Seeds that once failed, each with what it found. They replay another world after each change of

@@ -192,9 +192,7 @@ class RoomNode:
 
     def exchange(self, **fields: Any) -> Reply | None:
         """Say what it holds; the answer is followed. None: parked, there is no news."""
-        self.session = replace(self.session, sequence=self.session.sequence + 1)
-        said = {"seen": self.seen, "complete": True, "holding": tuple(self.holding.values())}
-        request = Exchange(session=self.session, sent_ms=0, **{**said, **fields})
+        request = self.request(**fields)
         controller = self.room.controller
         heard = controller.hear(self.key, request, self.room.moment)
         self.room.keep(heard.change)
@@ -202,6 +200,12 @@ class RoomNode:
         if reply is not None:
             self._follow(reply)
         return reply
+
+    def request(self, **fields: Any) -> Exchange:
+        """What it says next."""
+        self.session = replace(self.session, sequence=self.session.sequence + 1)
+        said = {"seen": self.seen, "complete": True, "holding": tuple(self.holding.values())}
+        return Exchange(session=self.session, sent_ms=0, **{**said, **fields})
 
     def obey(self) -> None:
         """Make what it holds what it was told: running, with an address."""

@@ -164,6 +164,9 @@ class Controller:
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, self.life, node, heard, request):
+            if epoch := reports.future_epoch(self.state, life, request):
+                reply, change = replies.hello(life, request), self.doubt_all(moment)
+                return Heard(believed=False, reply=reply, change=change, lead_at_least=epoch + 1)
             if heard.is_unsettled:
                 heard.followed.clear()
             heard.is_unsettled = False

@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pathfinder.control.objects import Cluster, Image, Limits, Node, Policy, Remote, Thing
+from pathfinder.control.objects import (
+    Cluster,
+    Deployment,
+    Image,
+    Limits,
+    Node,
+    Policy,
+    Remote,
+    Thing,
+)
 from pathfinder.model.resources import Resources
 from pathfinder.scheduler.amounts import amount_text
 
@@ -100,3 +109,23 @@ def _amounts(name: str, amounts: Resources) -> dict[str, str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= VALUE_LENGTH_MAX else f"{text[:VALUE_LENGTH_MAX]}..."
+
+
+def deployment_change(old: Deployment | None, new: Deployment) -> str:
+    """What is asked of a deployment that was not asked before."""
+    if old is None:
+        return f"{new.replicas} replicas of {new.spec.image.text()}"
+    said = []
+    if old.replicas != new.replicas:
+        said.append(f"replicas {old.replicas} -> {new.replicas}")
+    if old.min_available != new.min_available:
+        said.append(f"min_available {old.min_available} -> {new.min_available}")
+    if old.digest != new.digest:
+        said.append("its definition changed")
+    if old.bootstrap_digest != new.bootstrap_digest:
+        said.append("its bootstrap changed")
+    if old.priority != new.priority:
+        said.append(f"priority {old.priority} -> {new.priority}")
+    if old.labels != new.labels:
+        said.append("its labels changed")
+    return ", ".join(said)

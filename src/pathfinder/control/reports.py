@@ -61,6 +61,16 @@ def _comes_from_the_future(life: Life, request: Exchange) -> bool:
     )
 
 
+def future_epoch(state: State, life: Life, request: Exchange) -> int:
+    """The newest epoch of what a node holds that this state cannot have made; 0: there is none.
+
+    Two servers that came back from one backup lead under the same epoch: only what is numbered
+    beyond all that this one has decided is certainly of the other.
+    """
+    newest = max((holding.generation for holding in request.holding), default=0)
+    return newest >> 32 if newest > (life.epoch << 32) + state.revision else 0
+
+
 def doubt_all(tx: Transaction, life: Life) -> None:
     """The state came back from an older backup: believe nothing of what nodes hold until told."""
     life.restored = life.recovering = True

@@ -5,6 +5,7 @@ from dataclasses import replace as spec_with
 
 from msgspec.structs import replace
 
+from pathfinder.control.differences import deployment_change
 from pathfinder.control.leaving import copy_of, release, stay_or_arrive
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
 from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Remote
@@ -54,11 +55,22 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
     )
     if old is not None and replace(new, revision=old.revision, changed_ms=old.changed_ms) == old:
         return old
-    tx.happened("changed" if old else "created", new, why=_deployment_change(old, new))
+    tx.happened("changed" if old else "created", new, why=deployment_change(old, new))
     tx.deployments.add(key)
     if old is not None and old.priority != new.priority:
         tx.placing |= tx.state.containers_of_deployment.get(key, set())
-    return tx.put(new)
+    made = tx.put(new)
+    if old is not None and old.digest != new.digest:
+        _know_again(tx, made)
+    return made
+
+
+def _know_again(tx: Transaction, deployment: Deployment) -> None:
+    """After a restore, nodes told by the digest alone what replicas are made from: perhaps this."""
+    for replica in tx.state.replicas(deployment.key):
+        wanted = rendered(tx.state, deployment, replica.ordinal)
+        if wanted.digest == replica.digest != replica.spec.digest():
+            tx.put(replace(replica, spec=spec_with(wanted.spec, bootstrap=replica.spec.bootstrap)))
 
 
 def put_container(tx: Transaction, wanted: WantedContainer) -> Container:
@@ -474,22 +486,3 @@ def _check_replica_names(tx: Transaction, wanted: WantedDeployment) -> None:
                 f"container {name!r} exists and is not a replica of {wanted.name!r}",
                 hint="delete it or choose another name: Pathfinder touches only replicas it made",
             )
-
-
-def _deployment_change(old: Deployment | None, new: Deployment) -> str:
-    if old is None:
-        return f"{new.replicas} replicas of {new.spec.image.text()}"
-    said = []
-    if old.replicas != new.replicas:
-        said.append(f"replicas {old.replicas} -> {new.replicas}")
-    if old.min_available != new.min_available:
-        said.append(f"min_available {old.min_available} -> {new.min_available}")
-    if old.digest != new.digest:
-        said.append("its definition changed")
-    if old.bootstrap_digest != new.bootstrap_digest:
-        said.append("its bootstrap changed")
-    if old.priority != new.priority:
-        said.append(f"priority {old.priority} -> {new.priority}")
-    if old.labels != new.labels:
-        said.append("its labels changed")
-    return ", ".join(said)

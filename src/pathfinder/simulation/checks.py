@@ -356,7 +356,11 @@ def _check_trouble(state: State, deployment: Deployment) -> None:
     if all(other is not None and other.wanted for other in others):
         raise Broken(f"settled: {deployment.key} refers to {others}, and says {deployment}")
     replicas = state.replicas(deployment.key)
-    if any(each.ordinal > deployment.replicas for each in replicas):
+    surplus = [each for each in replicas if each.ordinal > deployment.replicas]
+    # One too many stays while it is needed for `min_available`.
+    floor = min(deployment.min_available, deployment.replicas)
+    is_needed = sum(each.ready for each in replicas) <= floor
+    if any(not (each.ready and is_needed) for each in surplus):
         raise Broken(f"settled: {deployment.key} has {[each.name for each in replicas]}")
 
 

@@ -28,6 +28,7 @@ from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.simulation import checks
 from pathfinder.simulation.faults import Faults, troubles
 from pathfinder.simulation.node import Node
+from pathfinder.simulation.people import PERSON
 from pathfinder.simulation.stage import Stage
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.store.memory import MemoryStore
@@ -202,7 +203,7 @@ class _Run:
         if not self._plan.documents:
             return
         answers: list[bytes | PathfinderError] = []
-        request = Request(principal=SYSTEM, command=Apply(self._plan.documents))
+        request = Request(principal=PERSON, command=Apply(self._plan.documents))
         self.stage.server.command(request, answers.append)
         while not answers:
             self._timeline.run_until(self._timeline.now_ms + 1)

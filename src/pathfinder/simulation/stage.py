@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pathfinder.agent.effects import Acting, Start
-from pathfinder.control.access import SYSTEM
 from pathfinder.control.commands import Command, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.objects import Container
@@ -25,6 +24,7 @@ from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.simulation import checks
 from pathfinder.simulation.faults import NONE, Faults, Trouble
 from pathfinder.simulation.node import Node
+from pathfinder.simulation.people import PERSON
 from pathfinder.simulation.server import Server
 from pathfinder.simulation.timeline import Timeline
 from pathfinder.store.memory import MemoryStore
@@ -72,6 +72,7 @@ class Stage:
     backup: MemoryStore | None = None
     revision_max: int = 0
     known: State = field(default_factory=State)  # what the server knew last, also while it is down
+    heard: set[str] = field(default_factory=set)  # nodes that have told a restored server all
     data: checks.Data = field(default_factory=checks.Data)
     _look_count: int = 0
     _digest: "Digest" = field(default_factory=sha256)
@@ -131,7 +132,7 @@ class Stage:
 
     def order(self, command: Command) -> None:
         """A request that arrives at once; nobody waits for its answer."""
-        self.server.command(Request(principal=SYSTEM, command=command), lambda answer: None)
+        self.server.command(Request(principal=PERSON, command=command), lambda answer: None)
 
     def _travel(self, arrive: Callable[[], None]) -> None:
         timeline = self.timeline
@@ -276,7 +277,8 @@ class Stage:
         """Promises 2 and 5 of everything that runs."""
         for node in self.nodes:
             self._check_node(node)
-        running = (name for node in self.nodes for name, _ in node.runtime.running())
+        nodes = self._witnesses()
+        running = (name for node in nodes for name, _ in node.runtime.running())
         self._check_copies(running)
 
     def _check_node(self, node: Node) -> None:
@@ -285,7 +287,7 @@ class Stage:
             checks.check_room(node.name, running, self._knowledge(), self.cluster, capacity_mib)
 
     def _check_slot(self, slot: str) -> None:
-        running = [slot for node in self.nodes if node.runtime.runs(slot)]
+        running = [slot for node in self._witnesses() if node.runtime.runs(slot)]
         if len(running) > 1:
             self._check_copies(running)
 
@@ -293,9 +295,24 @@ class Stage:
         is_restored = self.server.restored
         checks.check_copies(running, self._knowledge(), self.cluster, is_restored=is_restored)
 
+    def _witnesses(self) -> list[Node]:
+        """Whose containers the server can know of.
+
+        That a state came back from an older backup, only nodes can tell. What one runs that has not
+        been heard since may be made again.
+        """
+        self._knowledge()
+        return [node for node in self.nodes if not self.server.restored or node.name in self.heard]
+
     def _knowledge(self) -> State:
-        if self.server.controller is not None:
-            self.known = self.server.controller.state
+        controller = self.server.controller
+        if controller is not None:
+            self.known = controller.state
+            self.heard = {
+                key.partition("/")[2]
+                for key, life in controller.life.nodes.items()
+                if self.server.restored and life.was_complete
+            }
         return self.known
 
     def _on_change(self, change: Change, controller: Controller) -> None:
@@ -305,7 +322,7 @@ class Stage:
         self.revision_max = change.revision
         events = controller.state.events
         assert not events or events[-1].revision <= controller.state.revision, events[-1]
-        asked = any(event.who == SYSTEM.name for event in change.events)
+        asked = any(event.who == PERSON.name for event in change.events)
         checks.check_change(change, controller, deliberate=asked)
         if not self.server.restored:
             checks.check_bootstrapped(change, self.jobs_of)

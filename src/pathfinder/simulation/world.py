@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from pathfinder.control.commands import Command, Put, PutCluster, Register
+from pathfinder.control.commands import Command, PatchNode, Put, PutCluster, Register
 from pathfinder.control.objects import Node as NodeThing
 from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.simulation import checks
@@ -89,6 +89,7 @@ class World:
         is_balanced = aside.random() < 0.3
         self.is_balanced = is_balanced if shape.is_balanced is None else shape.is_balanced
         self.stage.measures = self.is_balanced
+        self.is_maintained = aside.random() < 0.3
         self.people = [self._person(index) for index in range(shape.person_count)]
         self.stage.encodes = luck.random() < 0.2
         self.stage.travel_ms = luck.choice((20, 20, 600))
@@ -106,6 +107,8 @@ class World:
         self._join()
         for person in self.people:
             self._live(person)
+        if self.is_maintained:
+            self._maintain(Random(~self.seed - 1))
         drawn = troubles(
             stage.faults,
             self.timeline.luck_of("trouble"),
@@ -117,6 +120,8 @@ class World:
         actions = self.timeline.run_until(shape.troubled_ms)
         if self.is_balanced:
             self.timeline.after(STOP_MS, lambda: stage.order(self._moves(0)))
+        if self.is_maintained:
+            self.timeline.after(STOP_MS, self._end_maintenance)
         stage.calm_down()
         actions += self.timeline.run_until(shape.troubled_ms + shape.settle_ms)
         self._check_settled()
@@ -202,6 +207,31 @@ class World:
                 self.timeline.after(self.timeline.luck.randint(self.gap_ms // 30, self.gap_ms), act)
 
         self.timeline.after(self.timeline.luck.randint(10, 4_000), act)
+
+    def _maintain(self, luck: Random) -> None:
+        """Somebody drains nodes, lets the rest stay, and lets containers come again."""
+
+        def act() -> None:
+            if self.stage.is_calm():
+                return
+            node = luck.choice(self.stage.nodes).name
+            self.stage.order(
+                luck.choice(
+                    (
+                        PatchNode(CLUSTER, node, draining=True),
+                        PatchNode(CLUSTER, node, draining=True),
+                        PatchNode(CLUSTER, node, draining=False),
+                        PatchNode(CLUSTER, node, cordoned=False),
+                    )
+                )
+            )
+            self.timeline.after(luck.randint(1_000, 12_000), act)
+
+        self.timeline.after(luck.randint(3_000, 10_000), act)
+
+    def _end_maintenance(self) -> None:
+        for node in self.stage.nodes:
+            self.stage.order(PatchNode(CLUSTER, node.name, cordoned=False))
 
     # At the end.
 

@@ -10,6 +10,7 @@ from pathfinder.control.state import State
 from pathfinder.model.phases import Phase
 from tests.support.control_room import (
     CLUSTER,
+    NO_SESSION,
     ControlRoom,
     RoomNode,
     container,
@@ -219,6 +220,49 @@ def test_newer_generation_on_a_node_is_right_and_the_restored_state_follows(
     assert room.container("one").ready
     assert node.holding["one"].generation == generation
     assert "adopted" in room.actions("one")
+
+
+def test_two_restores_of_one_backup_are_told_apart_by_what_nodes_hold(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(container("one"))
+    old = backup(room)
+    epoch = room.epoch + 1
+    room.restart(backup(room), epoch=epoch)
+    for number in range(9):
+        room.put(container("one", environment={"A": str(number)}))
+    settle(node)
+    room.restart(old, epoch=epoch)
+    node.session = NO_SESSION  # its machine has been started anew: it knows of no leader
+    hello = node.exchange()
+    heard = room.controller.hear(node.key, node.request(), room.moment)
+
+    assert hello is not None
+    assert hello.kind == "hello"
+    assert (heard.believed, heard.lead_at_least) == (False, epoch + 1)
+    assert room.node("n1").unverified
+
+
+def test_a_replica_that_came_from_the_future_is_known_again_by_its_definition(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(deployment("web", 1))
+    settle(node)
+    other = RoomNode(room, "n2").join()
+    old = backup(room)
+    later = deployment("web", 1, network="none")
+    room.put(later)
+    settle(node)
+    restore(room, old, node)
+    node.exchange()
+    node.exchange()
+    assert room.container("web-01").spec.digest() != room.container("web-01").digest
+    room.put(later)
+    settle(other, node)
+
+    replica = room.container("web-01")
+    assert (replica.spec.network, replica.ready) == ("none", True)
+    assert replica.spec.digest() == replica.digest
 
 
 def test_after_a_restore_nothing_is_placed_before_every_node_has_spoken_or_was_given_up(
