@@ -60,6 +60,32 @@ def _relocate(page: Page) -> None:
     dialog.get_by_label("Plan").get_by_text("with its data").wait_for()
 
 
+def _ask_to_drain(page: Page) -> None:
+    page.get_by_role("button", name="Drain", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Plan").wait_for()
+
+
+def _begin_drain(page: Page) -> None:
+    """Unless another page has: the first who comes begins it."""
+    if not page.get_by_label("Drain", exact=True).is_visible():
+        _ask_to_drain(page)
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Reason").fill("new disks")
+        dialog.get_by_role("button", name="Drain").click()
+
+
+def _drain(page: Page) -> None:
+    """It does not end: the played nodes copy nothing, and one container fits nowhere else."""
+    _begin_drain(page)
+    page.get_by_label("What stays").wait_for()
+
+
+def _drain_all(page: Page) -> None:
+    """All that is there is STATELESS, and has room elsewhere."""
+    _begin_drain(page)
+    page.get_by_text("nothing is on it").wait_for()
+
+
 def _restore(page: Page) -> None:
     page.get_by_role("button", name="Restore before-upgrade").click()
     page.get_by_role("dialog").get_by_text("is lost").wait_for()
@@ -99,9 +125,13 @@ PAGES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
     ("empty-balancing", "/ui/clusters/empty/balancing", "no node yet", _nothing),
     ("empty-deployments", "/ui/clusters/empty/deployments", "no deployment yet", _nothing),
     ("empty-containers", "/ui/clusters/empty/containers", "no container yet", _nothing),
+    ("node-drain", f"{CLUSTER}/nodes/rack-01", "Kernel", _ask_to_drain),
     ("node-lost", f"{CLUSTER}/nodes/rack-04", "lost", _nothing),
     ("nodes", f"{CLUSTER}/nodes", "rack-01", _nothing),
     ("node", f"{CLUSTER}/nodes/rack-01", "Kernel", _nothing),
+    ("node-draining", f"{CLUSTER}/nodes/rack-01", "Kernel", _drain),
+    ("node-drained", f"{CLUSTER}/nodes/rack-03", "Kernel", _drain_all),
+    ("nodes-draining", f"{CLUSTER}/nodes", "drained", _nothing),
 )
 THEMES: Final = ("light", "dark")
 SIZES: Final = {"wide": DESKTOP, "phone": PHONE}
@@ -124,6 +154,8 @@ def take(names: list[str]) -> int:
         # The played nodes copy nothing: it stays on its way.
         moving = api.call("POST", "/api/v3/clusters/default/containers/api-02/relocate", {})
         assert moving.status == 200, moving.body
+        tied = {"image": "debian", "constraints": ["node = rack-01"]}
+        api.put("/api/v3/clusters/default/containers/licence-server", {"spec": tied})
         _snapshot_and_retire(api)
         nodes[-1].stop()
         wait_until_listed(
@@ -171,6 +203,7 @@ def _take_all(url: str, names: list[str], server: ServerProcess) -> None:
                 page.get_by_text(text).first.wait_for()
                 prepare(page)
                 _picture(page, f"{name}-{variant}")
+                page.keyboard.press("Escape")  # a dialog would stay where the next page is the same
         if not names or "lost" in names:
             server.end(signal.SIGKILL)
             for variant, page in pages.items():

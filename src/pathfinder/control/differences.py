@@ -84,6 +84,7 @@ def _fields(thing: Thing) -> dict[str, str]:
         case Node():
             return {
                 "cordoned": "yes" if thing.cordoned else "no",
+                "draining": "yes" if thing.drain else "no",
                 **_amounts("granted", thing.granted),
                 **{f"label {name}": value for name, value in sorted(thing.labels.items())},
             }

@@ -62,8 +62,8 @@ def begin(tx: Transaction, node: Node, reason: str) -> Node:
         if copy is not None and copy.node == node.name and copy.stage != "starting":
             tx.put(end_relocation(tx, container, f"{node.name} is drained"))
     count = len(tx.state.on_node(node.key))
-    why = f"{count} containers go elsewhere" + (f": {reason[:REASON_MAX]}" if reason else "")
-    tx.happened("draining", node, why=why)
+    why = _counted(count, "{} goes elsewhere", "{} go elsewhere")
+    tx.happened("draining", node, why=f"{why}: {reason[:REASON_MAX]}" if reason else why)
     drain = Drain(since_ms=tx.now_ms, containers=count, reason=reason[:REASON_MAX])
     return replace(node, cordoned=True, drain=drain)
 
@@ -72,7 +72,8 @@ def stop(tx: Transaction, node: Node) -> Node:
     """The node as it is when it is drained no more; what is on its way goes on."""
     assert node.drain is not None
     if not node.drain.ended_ms:
-        tx.happened("drain_stopped", node, why=f"{len(tx.state.on_node(node.key))} stay")
+        count = len(tx.state.on_node(node.key))
+        tx.happened("drain_stopped", node, why=_counted(count, "{} stays", "{} stay"))
     return replace(node, drain=None)
 
 
@@ -104,8 +105,14 @@ def _tell(tx: Transaction, node: Node, *, is_empty: bool) -> None:
     """It has become empty, or something has come back."""
     assert node.drain is not None
     if is_empty:
-        tx.happened("drained", node, why=f"all {node.drain.containers} containers have left it")
+        count = node.drain.containers
+        why = _counted(count, "{} has left it", "all {} have left it") if count else "it was empty"
+        tx.happened("drained", node, why=why)
     tx.put(replace(node, drain=replace(node.drain, ended_ms=tx.now_ms if is_empty else 0)))
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    return one.format("1 container") if count == 1 else more.format(f"{count} containers")
 
 
 def _let_go(tx: Transaction, life: Life, node: Node, looks_max: int) -> bool:

@@ -86,6 +86,27 @@ def test_a_drained_node_becomes_empty_and_says_so(room: ControlRoom) -> None:
     assert room.events("n1")[-3].why == "4 containers go elsewhere: new disks"
 
 
+def test_plan_and_events_of_a_drain_say_what_is_so(room: ControlRoom) -> None:
+    first = RoomNode(room, "n1").join()
+    room.put(container("one", type="STATELESS"))
+    settle(first)
+    tried = room.ask(PatchNode(CLUSTER, "n1", draining=True), dry_run=True)
+    assert tried["changes"][0]["why"] == "cordoned no -> yes, draining no -> yes"
+    drain(room)
+    assert room.events("n1")[-2].why == "1 container goes elsewhere"
+    drain(room, draining=False)
+    assert room.events("n1")[-1].why == "1 container stays"
+    drain(room)
+    second = RoomNode(room, "n2").join()
+    live(room, first, second)
+    assert room.events("n1")[-1].why == "1 container has left it"
+    drain(room, draining=False)
+    drain(room)
+    live(room, first, second)
+
+    assert room.events("n1")[-1].why == "it was empty"
+
+
 def test_a_drain_leaves_as_many_ready_as_must_be(room: ControlRoom) -> None:
     first = RoomNode(room, "n1").join()
     room.put(deployment("web", 6, min_available=5, type="STATELESS"))

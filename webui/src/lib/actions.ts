@@ -2,6 +2,7 @@
 // Each is first asked as a dry run, so that the plan is seen before anything happens.
 
 import { ask, inCluster } from "./api";
+import { ifDrained } from "./question";
 import type { Container, Deployment, Node, User } from "./types";
 
 export interface Request {
@@ -22,6 +23,8 @@ export interface Action<T> {
   when?: (thing: T) => boolean;
   /** What has to be said besides, if anything. */
   input?: Input<T>;
+  /** A page that tells beforehand what its plan does not. */
+  link?: (thing: T) => { text: string; address: string };
   request: (thing: T, said: string) => Request;
 }
 
@@ -122,6 +125,9 @@ export const DEPLOYMENT_ACTIONS: Action<Deployment>[] = [
   },
 ];
 
+/** Whether it is drained and not empty yet. */
+export const isDraining = (node: Node) => !!node.drain && !node.drain.ended_ms;
+
 const ofNode = (node: Node) => inCluster(node.cluster, "nodes", node.name);
 
 export const NODE_ACTIONS: Action<Node>[] = [
@@ -134,11 +140,49 @@ export const NODE_ACTIONS: Action<Node>[] = [
     request: (node) => ({ method: "PATCH", path: ofNode(node), body: { cordoned: true } }),
   },
   {
+    key: "drain",
+    label: "Drain",
+    text:
+      "Nothing new comes to it, and what is on it goes elsewhere, a few at a time: STATELESS " +
+      "containers are made anew, STATEFUL ones go with their data. Never below what a deployment " +
+      "needs ready. What has no other place runs on here, and says why. It can be stopped.",
+    verb: "admin",
+    // From a lost node nothing can leave.
+    when: (node) => !node.drain && node.status !== "lost",
+    input: REASON,
+    link: (node) => ({ text: "What would go where?", address: ifDrained(node.cluster, node.name) }),
+    request: (node, reason) => ({
+      method: "PATCH",
+      path: ofNode(node),
+      body: { draining: true, reason },
+    }),
+  },
+  {
+    key: "stop",
+    label: "Stop draining",
+    text:
+      "What is left stays, and what is on its way arrives. The node stays cordoned: nothing new " +
+      "comes to it until it is uncordoned.",
+    verb: "admin",
+    when: (node) => isDraining(node),
+    request: (node) => ({ method: "PATCH", path: ofNode(node), body: { draining: false } }),
+  },
+  {
     key: "uncordon",
     label: "Uncordon",
     text: "Let containers come to it again. What waits for room may be placed at once.",
     verb: "admin",
-    when: (node) => node.cordoned,
+    when: (node) => node.cordoned && !isDraining(node),
+    request: (node) => ({ method: "PATCH", path: ofNode(node), body: { cordoned: false } }),
+  },
+  {
+    key: "keep",
+    label: "Uncordon",
+    text:
+      "The drain ends: what is left stays, and what is on its way arrives. Containers come to the " +
+      "node again; what waits for room may be placed at once.",
+    verb: "admin",
+    when: (node) => isDraining(node),
     request: (node) => ({ method: "PATCH", path: ofNode(node), body: { cordoned: false } }),
   },
   {

@@ -1,6 +1,7 @@
 // A what-if question, as the address, the API and `pfi plan` have it.
 
 import { plural } from "./format";
+import { to } from "./route.svelte";
 
 export interface Question {
   /** Nodes, or requirements on labels such as `rack=r1`. */
@@ -43,6 +44,11 @@ export function write(question: Question): string {
   for (const [name, count] of question.scale) query.append("scale", `${name}=${count}`);
   if (question.at) query.set("at", question.at);
   return query.size ? `?${query}` : "";
+}
+
+/** The page that says what would go where if a node were drained. */
+export function ifDrained(cluster: string, node: string): string {
+  return to("clusters", cluster, "what-if") + write({ ...NOTHING, drain: [node] });
 }
 
 /** The body of the request. */

@@ -136,6 +136,25 @@ export interface Usage {
   pool_used_mib: number;
 }
 
+/** A container that cannot leave a drained node for the moment, and what would help. */
+export interface Stays {
+  name: string;
+  why: string;
+  hint: string;
+}
+
+/** How far a node's drain is. ends_in_ms: null while not known; ended_ms 0: it is not empty. */
+export interface Drain {
+  since_ms: number;
+  reason: string;
+  containers: number;
+  left: number;
+  moving: number;
+  stays: Stays[];
+  ends_in_ms: number | null;
+  ended_ms: number;
+}
+
 export interface Node {
   cluster: string;
   name: string;
@@ -143,6 +162,7 @@ export interface Node {
   note?: string;
   labels: Record<string, string>;
   cordoned: boolean;
+  drain: Drain | null;
   address: string;
   capacity: Amounts;
   reserved: Amounts;
