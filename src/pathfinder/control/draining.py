@@ -126,7 +126,7 @@ def _let_go(tx: Transaction, life: Life, node: Node, looks_max: int) -> bool:
     refused: dict[tuple[int, str], tuple[str, Conflict]] = {}
     moved, looks = False, 0
     for container in turn:
-        if container.key in drain.looked_at:
+        if container.key in drain.looked_at or container.key in drain.moving:
             continue
         if looks == looks_max or len(drain.moving) >= AT_ONCE_MAX:
             break
@@ -161,11 +161,17 @@ def _watch(state: State, life: Life, drain: Draining, node: Node) -> None:
     """Forget those that are on their way no more; one that could not go says why."""
     for key in list(drain.moving):
         container = state.get(Container, key)
-        if container is not None and _is_under_way(life, container):
+        if container is not None and _has_failed(container, node):
+            drain.failed.add(key)
+        elif container is not None and _is_under_way(life, container):
             continue
         drain.moving.discard(key)
-        if container is not None and container.node == node.name and container.relocation_error:
-            drain.failed.add(key)
+
+
+def _has_failed(container: Container, node: Node) -> bool:
+    """Whether its relocation has ended where it began: that is a person's to repeat."""
+    is_here = container.node == node.name and not relocating.target_of(container)
+    return is_here and bool(container.relocation_error)
 
 
 def _is_under_way(life: Life, container: Container) -> bool:

@@ -129,9 +129,11 @@ def check_call(
     if state is None or isinstance(call, Start) or before.state != "running":
         return
     container = state.get(Container, f"{cluster}/{before.name}")
-    moves = container is not None and (container.is_halted or bool(container.relocation_error))
+    moves = container is not None and (
+        container.is_halted or container.arriving is not None or bool(container.relocation_error)
+    )
     if moves and isinstance(call, Stop):
-        return  # also one that was on its way when the relocation ended: it is started again
+        return  # also one that was on its way when a relocation ended: it is started again
     if container is not None and container.wanted and _is_current(container, before.labels, node):
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
 

@@ -6,7 +6,7 @@ import pytest
 
 from pathfinder.control import draining, queries, whatif
 from pathfinder.control.access import SYSTEM
-from pathfinder.control.commands import PatchNode, Relocate, Scale
+from pathfinder.control.commands import CancelRelocation, PatchNode, Relocate, Scale
 from pathfinder.control.draining import AT_ONCE_MAX, LOOKS_MAX, DrainView
 from pathfinder.control.objects import Container
 from pathfinder.control.waiting import explanation_now
@@ -213,6 +213,22 @@ def test_a_relocation_that_failed_is_a_persons_to_repeat(room: ControlRoom) -> N
     assert stays.why == "could not move to n2: no room"
     assert stays.hint == "pfi relocate db"
     assert room.container("db").ready
+
+
+def test_what_a_person_has_kept_from_moving_stays(room: ControlRoom) -> None:
+    first = mover(room, "n1")
+    room.put(container("db", type="STATEFUL"))
+    settle(first)
+    second = mover(room, "n2")
+    drain(room)
+    room.tick(TICK_MS)
+    room.ask(CancelRelocation(CLUSTER, "db"))
+    live(room, first, second)
+
+    assert [each.why for each in seen(room).stays] == [
+        "could not move to n2: cancelled by pathfinder"
+    ]
+    assert (room.container("db").node, room.container("db").ready) == ("n1", True)
 
 
 def test_a_drain_ends_with_uncordon_or_alone(room: ControlRoom) -> None:
