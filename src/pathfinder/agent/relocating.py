@@ -70,6 +70,7 @@ def _state(slot: Slot, number: int) -> tuple[CopyState, Failed | None]:
 
 def offers(slots: Iterable[Slot]) -> tuple[Offered, ...]:
     """What this node offers now, for whoever is to take it."""
+    offering = [slot for slot in slots if slot.offer is not None]
     return tuple(
         Offered(
             slot=plain_name(slot.name),
@@ -78,6 +79,6 @@ def offers(slots: Iterable[Slot]) -> tuple[Offered, ...]:
             runtime=slot.offer.runtime,
             details=slot.offer.details,
         )
-        for slot in slots
+        for slot in offering
         if slot.offer is not None and slot.labels is not None and slot.part in ("offer", "halt")
     )

@@ -6,13 +6,13 @@ that it is made again only when something of that has changed.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.state import State
 from pathfinder.model import scripting
-from pathfinder.model.definitions import ContainerSpec, spec_from_document
+from pathfinder.model.definitions import ContainerSpec, with_parts
 from pathfinder.model.errors import DefinitionWrong
 from pathfinder.model.names import replica_name
 from pathfinder.model.scripting import Surroundings
@@ -155,20 +155,18 @@ def _rendered(deployment: Deployment, surroundings: Surroundings) -> Rendered:
 
 
 def _render(spec: ContainerSpec, surroundings: Surroundings) -> Rendered:
-    document: dict[str, Any] = spec.document()
-    for part in SCRIPTED:
-        if part in document:
-            document[part] = scripting.rendered(document[part], surroundings)
-    if "environment" in document:
-        document["environment"] = {
+    environment = scripting.rendered(dict(spec.environment), surroundings)
+    command = scripting.rendered(list(spec.command), surroundings)
+    steps = scripting.rendered([step.document() for step in spec.bootstrap], surroundings)
+    made = with_parts(
+        spec,
+        environment={
             key: value if isinstance(value, str) else _text(value)
-            for key, value in document["environment"].items()
-        }
-    if "command" in document:
-        document["command"] = [
-            value if isinstance(value, str) else _text(value) for value in document["command"]
-        ]
-    made = spec_from_document(document)
+            for key, value in environment.items()
+        },
+        command=[value if isinstance(value, str) else _text(value) for value in command],
+        bootstrap=steps,
+    )
     return Rendered(made, made.digest(), made.bootstrap_digest())
 
 

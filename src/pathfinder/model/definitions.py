@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pathfinder.model import names, resources, selectors
@@ -216,6 +216,18 @@ def spec_from_document(document: Mapping[str, Any], place: str = "spec") -> Cont
         mounts=mounts_from(document.get("mounts"), f"{place}.mounts"),
         health=health_from(document.get("health"), f"{place}.health"),
         extra={key: value for key, value in document.items() if key not in SPEC_FIELDS},
+    )
+
+
+def with_parts(
+    spec: ContainerSpec, *, environment: object, command: object, bootstrap: object
+) -> ContainerSpec:
+    """The spec with other texts, which are parsed as those of a whole definition are."""
+    return replace(
+        spec,
+        environment=_environment(environment, "spec.environment"),
+        command=_texts(command, "spec.command", most=COMMAND_MAX),
+        bootstrap=steps_from(bootstrap, "spec.bootstrap"),
     )
 
 

@@ -427,8 +427,8 @@ def deficits(feasibility: Feasibility) -> Numbers:
     for failure in feasibility.failures:
         resource = RESOURCE_OF_CODE.get(failure.code)
         if resource is None:
-            is_count = any(failure.code == code for code, _, _ in COUNT_CODES)
-            total += is_count * failure.nodes.astype(np.int64)
+            if any(failure.code == code for code, _, _ in COUNT_CODES):
+                total += failure.nodes
             continue
         left = feasibility.columns.traits[resource] - feasibility.amounts[resource]
         # Beyond four times too little no node is nearer than another: the product is in 64 bits.

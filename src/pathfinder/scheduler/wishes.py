@@ -61,7 +61,7 @@ def second_best(fleet: Fleet, request: Request, node: str) -> str:
 
     "" when there is none, when another is the best, or when the cluster is too large to look.
     """
-    if len(fleet.columns(request.cluster).names) > SECOND_NODES_MAX:
+    if not 2 <= len(fleet.columns(request.cluster).names) <= SECOND_NODES_MAX:
         return ""
     found = best(fleet, request, 2)
     if len(found) < 2 or found[0][0] != node:
