@@ -159,6 +159,17 @@ def test_deposed_leader_can_write_nothing(engine: Engine) -> None:
     assert engine.store.read_snapshot() is None
 
 
+def test_leader_is_confirmed_until_another_leads(engine: Engine) -> None:
+    """Promise 2."""
+    epoch, _ = filled(engine.store, 2)
+    engine.store.confirm(epoch)
+    next_epoch = engine.store.lead().epoch
+
+    engine.store.confirm(next_epoch)
+    with pytest.raises(Deposed, match="epoch 2 leads"):
+        engine.store.confirm(epoch)
+
+
 def test_epoch_that_never_began_is_a_mistake(engine: Engine) -> None:
     epoch = engine.store.lead().epoch
 

@@ -96,6 +96,17 @@ def test_second_store_in_one_process_is_refused_too(path: Path, store: SqliteSto
         other.lead()
 
 
+def test_leader_is_confirmed_while_another_connection_writes(
+    path: Path, store: SqliteStore
+) -> None:
+    epoch = store.lead().epoch
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        store.confirm(epoch)
+
+        assert writer.in_transaction
+
+
 def test_stopped_journal_can_be_read_without_leading(path: Path, store: SqliteStore) -> None:
     record = store.append(store.lead().epoch, 0, b"kept")
     store.close()

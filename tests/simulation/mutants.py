@@ -29,6 +29,12 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        name="a_deposed_leader_goes_on_renewing_leases",
+        file="control/leadership.py",
+        old="return self.confirmed_ms >= heard_ms",
+        new="return True",
+    ),
+    Mutant(
         name="absence_is_believed_of_a_node_whose_daemon_is_down",
         file="control/reports.py",
         old="if not request.tells_all_of(copy.kind):",

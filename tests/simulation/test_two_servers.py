@@ -1,12 +1,14 @@
 """Two servers over one store: the one that was deposed changes nothing, and nobody follows it."""
 
 from pathfinder.control.access import SYSTEM
-from pathfinder.control.commands import PutCluster, Request
+from pathfinder.control.commands import PutCluster, Register, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.state import Change
 from pathfinder.model.errors import PathfinderError
 from pathfinder.simulation.server import Server
 from pathfinder.simulation.timeline import Timeline
+from pathfinder.wire.messages import Exchange, Reply, Session
+from tests.support.control_room import CLUSTER, ControlRoom, RoomNode
 
 
 class Pair:
@@ -40,6 +42,34 @@ def test_the_first_is_refused_by_the_store_answers_nobody_and_ends() -> None:
     assert pair.answers == []
     assert pair.revisions == []
     assert not pair.first.life
+
+
+def test_the_first_renews_no_lease_though_it_has_nothing_to_append() -> None:
+    """Promise 2."""
+    timeline, replies = Timeline(1), list[Reply]()
+    first = Server(timeline, lambda change, controller: None)
+    first.start()
+    node = RoomNode(ControlRoom(), "n1")
+    for command in (PutCluster(name=CLUSTER), Register(node.registration(), password_good=True)):
+        first.command(Request(principal=SYSTEM, command=command), lambda answer: None)
+        timeline.run_until(timeline.now_ms + 1_000)
+
+    def exchange(sequence: int) -> None:
+        assert first.controller is not None
+        life = first.controller.life
+        session = Session(epoch=life.epoch, incarnation=life.incarnation, sequence=sequence)
+        asked = Exchange(session=session, sent_ms=0, seen=0, complete=True, holding=())
+        first.exchange(node.key, asked, replies.append)
+        timeline.run_until(timeline.now_ms + 1_000)
+
+    exchange(1)
+    answered = [reply.lease_ms > 0 for reply in replies]
+    first.rival()
+    exchange(2)
+
+    assert answered == [True]
+    assert len(replies) == 1
+    assert not first.life
 
 
 def test_the_second_decides_on_under_a_higher_epoch() -> None:

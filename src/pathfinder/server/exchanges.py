@@ -36,7 +36,17 @@ class Exchanges:
         self._is_open = True
 
     async def take(self, node_key: str, exchange: Exchange) -> Reply:
-        """The reply to an exchange: at once when there is news, else by the heartbeat."""
+        """The reply to an exchange: at once when there is news, else by the heartbeat.
+
+        It renews the node's lease, so only one who leads may give it: NotLeading, TooBusy.
+        """
+        came_ms = self._leader.now_ms()
+        reply = await self._reply(node_key, exchange)
+        if reply.lease_ms:
+            await self._leader.confirm_since(came_ms)
+        return reply
+
+    async def _reply(self, node_key: str, exchange: Exchange) -> Reply:
         heard = await self._leader.hear(node_key, exchange)
         if heard.reply is not None:
             if heard.change is not None:

@@ -13,7 +13,7 @@ import structlog
 from pathfinder.control.codec import encode_snapshot, load_snapshot, replay
 from pathfinder.control.state import State
 from pathfinder.model.errors import NotFound
-from pathfinder.store.port import GENESIS, DiskFull, Store, StoreFailure, Tenure
+from pathfinder.store.port import GENESIS, Deposed, DiskFull, Store, StoreFailure, Tenure
 
 T = TypeVar("T")
 HOUR_MS: Final = 3_600_000
@@ -82,6 +82,8 @@ class Journal:
         self._store = store
         self._retention = retention
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="confirm")
+        self._is_taking_over = False
         self._epoch = 0
         self._end = _End(seq=0, hash=GENESIS)
         self._records = 0
@@ -92,7 +94,11 @@ class Journal:
 
     async def lead(self, *, at_least: int = 0) -> Recovered:
         """Become the writer and rebuild the state; StoreFailure when that cannot be."""
-        recovered = await self._call(lambda: self._recover(at_least))
+        self._is_taking_over = True
+        try:
+            recovered = await self._call(lambda: self._recover(at_least))
+        finally:
+            self._is_taking_over = False
         self._epoch, self._records, self._bytes = recovered.epoch, recovered.records_replayed, 0
         self._end = recovered.end
         return recovered
@@ -104,6 +110,22 @@ class Journal:
         self._end = _End(seq=record.seq, hash=record.hash)
         self._records += 1
         self._bytes += len(body)
+
+    async def confirm(self) -> bool:
+        """Whether the store, asked after this call, says that nobody else leads; StoreFailure.
+
+        Deposed when another does. False: this server has taken the lead anew meanwhile, so that it
+        is not clear of whom the store spoke.
+        """
+        epoch = self._epoch
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._asking, lambda: self._store.confirm(epoch))
+        except Deposed:
+            if self._is_taking_over or epoch != self._epoch:
+                return False
+            raise
+        return True
 
     def is_snapshot_due(self, now_ms: int) -> bool:
         """Whether it is time to save the whole state."""
@@ -167,6 +189,7 @@ class Journal:
             await self._snapshot
         if is_leading and self._records:
             await self._save(self._covered(wall_ms), encode_snapshot(state))
+        self._asking.shutdown()
         try:
             await self._call(self._store.close)
         except StoreFailure as error:

@@ -19,8 +19,9 @@ from pathfinder.control.controller import Controller, Heard
 from pathfinder.control.state import Change, State
 from pathfinder.model.errors import NotLeading, PathfinderError, StoreFull, TooBusy, TooMuch
 from pathfinder.server.clock import Clock
+from pathfinder.server.confirming import BUSY_HINT, Confirming
 from pathfinder.server.journal import Journal
-from pathfinder.store.port import RECORD_BYTES_MAX, DiskFull, StoreFailure
+from pathfinder.store.port import RECORD_BYTES_MAX, Deposed, DiskFull, StoreFailure
 from pathfinder.wire.messages import Exchange
 
 T = TypeVar("T")
@@ -33,7 +34,6 @@ STALL_MS_MAX: Final = 5_000  # questions are not kept waiting for a disk for lon
 LEAP_MAX: Final = 1 << 20  # epochs; a node that claims more to have passed is not believed
 RELEAD_PAUSE_MS: Final = 60_000
 BUGS: Final = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
-BUSY_HINT: Final = "try again in a moment"
 
 
 @dataclass(slots=True)
@@ -112,6 +112,8 @@ class Leader:
         self._ticker: asyncio.Task[None] | None = None
         self._lead_at_least = 0
         self._relead_not_before_ms = 0
+        self._confirming = Confirming(journal, clock, self._on_deposed)
+        self._deposed: Deposed | None = None
         self._is_disk_full = False
         self._log = structlog.get_logger("leader")
 
@@ -127,6 +129,7 @@ class Leader:
         was_open, self._is_open = self._is_open, False
         if self._ticker is not None:
             self._ticker.cancel()
+        await self._confirming.stop()
         if self._task is not None:
             self._wake.set()
             await self._task
@@ -186,6 +189,14 @@ class Leader:
         self._wake.set()
         return await answer
 
+    def now_ms(self) -> int:
+        """By the clock of durations."""
+        return self._clock.now().uptime_ms
+
+    async def confirm_since(self, heard_ms: int) -> None:
+        """Before a lease is renewed for what came then: as `Confirming.since`."""
+        await self._confirming.since(heard_ms)
+
     async def look(self, query: Callable[[Controller, int], T]) -> T:
         """What `query(controller, uptime_ms)` gives on a state that is durable as a whole."""
         if self.is_durable:
@@ -211,7 +222,13 @@ class Leader:
             self._log.exception("the leader failed")
             self._fail("a bug; the log has its trace")
 
+    def _on_deposed(self, error: Deposed) -> None:
+        self._deposed = error
+        self._wake.set()
+
     async def _step(self) -> None:
+        if self._deposed is not None:
+            raise self._deposed
         if self._lead_at_least and self.is_durable:
             await self._take_over(at_least=self._lead_at_least)
         if self._is_tick_due:
@@ -302,6 +319,7 @@ class Leader:
         self._is_appending, self._append_began_ms = True, now.uptime_ms
         try:
             await self._journal.append(now.wall_ms, body)
+            self._confirming.confirm(now.uptime_ms)
         finally:
             self._is_appending = False
 
@@ -366,6 +384,9 @@ class Leader:
         self._wake.set()
 
     async def _take_over(self, *, at_least: int) -> None:
+        if at_least:
+            # Else one that another has deposed would take the lead back from it.
+            await self._journal.confirm()
         recovered = await self._journal.lead(at_least=at_least)
         now = self._clock.now()
         self._controller = Controller(
@@ -395,6 +416,7 @@ class Leader:
             await asyncio.sleep(TICK_S)
             self._is_tick_due = True
             self._wake.set()
+            self._confirming.ask()
             self._watch_disk()
 
     def _watch_disk(self) -> None:

@@ -118,6 +118,13 @@ def check_lost(controller: Controller, now_ms: int) -> None:
                 raise Broken(f"promise 3: {container.key} waits for {key}, which is lost")
 
 
+def check_leases(controller: Controller, prefix: str, leased: Iterable[str]) -> None:
+    """Promise 2: what the leader holds for lost has no lease, whoever may have renewed it."""
+    for node in leased:
+        if controller.life.status(f"{prefix}{node}") == "lost":
+            raise Broken(f"promise 2: {node} is held for lost, and has a lease")
+
+
 def check_call(
     state: State | None, cluster: str, node: str, call: Call, before: Instance | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong in one seed, and how often. Some seeds have no faults at all."""
+"""What goes wrong in one seed, and how often. Some seeds have no faults, or rivals alone."""
 
 from dataclasses import dataclass
 from random import Random
@@ -42,9 +42,10 @@ TROUBLES = (
 
 
 def draw(luck: Random) -> Faults:
-    """The faults of one seed: one in eight has none; others have each kind on or off."""
+    """The faults of one seed: one in eight has next to none; others have each kind on or off."""
     if luck.random() < 0.125:
-        return Faults()
+        # A deposed leader has nothing to append, and so does not learn of it, where all is quiet.
+        return Faults(troubles=("rival",), gap_ms=12_000) if luck.random() < 0.5 else Faults()
 
     def maybe(most: float) -> float:
         return luck.uniform(0, most) if luck.random() < 0.6 else 0.0

@@ -98,6 +98,10 @@ class Node:
         """The node's wall clock."""
         return 1_700_000_000_000 + self.timeline.now_ms + self.wall_jump_ms
 
+    def has_lease(self) -> bool:
+        """Whether its agent acts on what it was told, however long nobody is reached."""
+        return self.core is not None and self.core.lease_valid(self.local_ms())
+
     def start_agent(self) -> None:
         """A new agent process, with the checkpoint of the last one."""
         assert self.life == 0

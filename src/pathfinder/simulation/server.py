@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathfinder.control import codec
 from pathfinder.control.commands import Moment, Request
 from pathfinder.control.controller import Controller
+from pathfinder.control.leadership import Leadership
 from pathfinder.control.state import Change, State
 from pathfinder.model.errors import NotLeading, PathfinderError, StoreFull
 from pathfinder.simulation.timeline import Timeline
@@ -32,6 +33,7 @@ class Parked:
 
     request: Exchange
     respond: Respond
+    came_ms: int
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Server:
     lead_at_least: int = 0
     wall_jump_ms: int = 0  # by how much the wall clock has been set forward or back
     paused_until_ms: int = 0  # its process does nothing before
-    is_deposed: bool = False  # another has taken the lead from it, which it does not know yet
+    leadership: Leadership = field(default_factory=lambda: Leadership(confirmed_ms=-1))
     was_recovering: bool = True
     began_ms: int = 0
     tick_ms: int = NEVER_MS  # of the next tick; those that have nothing to do are left out
@@ -76,8 +78,8 @@ class Server:
     def rival(self) -> "Server":
         """Another process over the same store takes the lead, while this one believes it leads."""
         other = replace(self, controller=None, life=0, waiting=[], parked={}, group=[])
-        self.is_deposed = True
         other.lead_at_least, other.paused_until_ms = 0, 0
+        other.leadership = Leadership(confirmed_ms=-1)
         other.start()
         return other
 
@@ -116,6 +118,7 @@ class Server:
         """A node's exchange arrives."""
         if self._waits(lambda: self.exchange(node_key, request, respond)):
             return
+        came_ms = self.timeline.now_ms
         if self.controller is None or self.controller.state.things["node"].get(node_key) is None:
             return
 
@@ -128,7 +131,7 @@ class Server:
                 assert heard.reply is not None
                 reply = heard.reply
                 return lambda: respond(reply)
-            return lambda: self._park(node_key, Parked(request, respond))
+            return lambda: self._park(node_key, Parked(request, respond, came_ms))
 
         if self.waiting:
             self._enqueue(decide)
@@ -165,9 +168,8 @@ class Server:
         afterwards = [decide(controller) for decide in waiting]
         changes, self.group = self.group, []
         if self._append(controller, changes):
-            if self.lead_at_least and self.is_deposed:
-                self.end()  # the node knows another leader, not a later state
-                return
+            if self.lead_at_least and not self._still_leads(self.timeline.now_ms):
+                return  # the node knows another leader, not a later state
             if self.lead_at_least:
                 # Nobody is answered: all ask again, of the leader that comes now.
                 self._lead_again()
@@ -196,6 +198,7 @@ class Server:
                 controller.revert(change)
             self._refuse()
             return False
+        self.leadership.confirm(self.timeline.now_ms)
         for change in changes:
             self.on_change(change, controller)
         self.records_since_snapshot += 1
@@ -206,14 +209,34 @@ class Server:
         assert StoreFull.http_status == 507
         assert NotLeading.retry
 
-    def _park(self, node_key: str, parked: Parked) -> None:
+    def _still_leads(self, came_ms: int) -> bool:
+        """Whether what came then may be answered; one that another has deposed ends."""
         assert self.controller is not None
+        if self.leadership.covers(came_ms):
+            return True
+        try:
+            self.store.confirm(self.controller.life.epoch)
+        except Deposed:
+            self.end()
+            return False
+        self.leadership.confirm(self.timeline.now_ms)
+        return True
+
+    def _respond(self, parked: Parked, reply: Reply) -> None:
+        """It renews the node's lease, so only one who leads may give it."""
+        if self.life and self._still_leads(parked.came_ms):
+            parked.respond(reply)
+
+    def _park(self, node_key: str, parked: Parked) -> None:
+        controller = self.controller
+        if controller is None:
+            return
         before = self.parked.pop(node_key, None)
         if before is not None:
-            before.respond(self.controller.nothing(before.request))
-        reply = self.controller.answer(node_key, parked.request)
+            self._respond(before, controller.nothing(before.request))
+        reply = controller.answer(node_key, parked.request)
         if reply is not None:
-            parked.respond(reply)
+            self._respond(parked, reply)
             return
         self.parked[node_key] = parked
         life = self.life
@@ -224,7 +247,7 @@ class Server:
             return
         if life == self.life and self.parked.get(node_key) is parked and self.controller:
             del self.parked[node_key]
-            parked.respond(self.controller.nothing(parked.request))
+            self._respond(parked, self.controller.nothing(parked.request))
 
     def _wake(self, controller: Controller, changes: Sequence[Change]) -> None:
         """As the real shell: those whom changes concern; all of them when recovery has ended."""
@@ -234,11 +257,11 @@ class Server:
         for node_key in list(self.parked) if has_recovered or concerned else ():
             if not has_recovered and node_key not in concerned:
                 continue
-            parked = self.parked[node_key]
-            reply = controller.answer(node_key, parked.request)
-            if reply is not None:
+            parked = self.parked.get(node_key)
+            reply = controller.answer(node_key, parked.request) if parked is not None else None
+            if parked is not None and reply is not None:
                 del self.parked[node_key]
-                parked.respond(reply)
+                self._respond(parked, reply)
 
     def _set_tick(self, not_before_ms: int) -> None:
         """Plan the next tick: those come at equal intervals, and what is quiet needs none."""

@@ -15,6 +15,7 @@ from zlib import crc32
 from pathfinder.agent.effects import Acting, Start
 from pathfinder.control.commands import Command, Request
 from pathfinder.control.controller import Controller
+from pathfinder.control.life import OUTWAIT_MS
 from pathfinder.control.objects import Container
 from pathfinder.control.state import Change, State
 from pathfinder.model.errors import PathfinderError
@@ -65,6 +66,7 @@ class Stage:
     forget: Callable[[], None] = lambda: None
     server: Server = field(init=False)
     deposed: Server | None = None
+    apart: str = ""  # a node that reaches only the deposed one, as all others only the new one
     nodes: list[Node] = field(default_factory=list)
     by_name: dict[str, Node] = field(default_factory=dict)
     offers: Offers = field(default_factory=dict)
@@ -101,7 +103,9 @@ class Stage:
 
         def arrive() -> None:
             if self.timeline.now_ms >= node.cut_until_ms:
-                self._reached_server().exchange(f"{self.cluster}/{node.name}", request, back)
+                self._reached_server(node.name).exchange(
+                    f"{self.cluster}/{node.name}", request, back
+                )
 
         def back(reply: Reply) -> None:
             if self.encodes:
@@ -123,12 +127,14 @@ class Stage:
             )
         )
 
-    def _reached_server(self) -> Server:
+    def _reached_server(self, node: str = "") -> Server:
         """Whom a message reaches: the one that leads, or one that only believes that it does."""
         old = self.deposed
-        if old is not None and old.life and self.timeline.luck_of("rival").random() < HALF:
-            return old
-        return self.server
+        if old is None or not old.life:
+            return self.server
+        if self.apart:
+            return old if node == self.apart else self.server
+        return old if self.timeline.luck_of("rival").random() < HALF else self.server
 
     def order(self, command: Command) -> None:
         """A request that arrives at once; nobody waits for its answer."""
@@ -181,9 +187,12 @@ class Stage:
             return
         self.reached["rival"] += 1
         self.deposed, self.server = self.server, self.server.rival()
-        if for_ms % 2:
+        way = for_ms % 4
+        if way == 1:
             self.deposed.paused_until_ms = self.timeline.now_ms + for_ms // 2
-        self.timeline.after(for_ms, self.deposed.end)
+        self.apart = node.name if way > 1 else ""
+        # Long enough for the new one to hold for lost whom only the old one hears.
+        self.timeline.after(for_ms + OUTWAIT_MS * bool(self.apart), self.deposed.end)
 
     def _clock_jump(self, node: Node, for_ms: int) -> None:
         self.reached["clock_jump"] += 1
@@ -268,6 +277,8 @@ class Stage:
         controller = self.server.controller
         if controller is not None and self.server.life:
             checks.check_lost(controller, self.timeline.now_ms)
+            leased = (node.name for node in self.nodes if node.has_lease())
+            checks.check_leases(controller, f"{self.cluster}/", leased)
         self._look_count += 1
         if self._look_count % ALL_EACH == 0:
             self.check_ground()

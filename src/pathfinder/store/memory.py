@@ -70,6 +70,10 @@ class MemoryStore:
             raise failure
         return record
 
+    def confirm(self, epoch: int) -> None:
+        """As the port says."""
+        self._check_leader(epoch)
+
     def read(self, after_seq: int) -> Iterator[Record]:
         """As the port says. Sees what is appended while it runs."""
         while True:

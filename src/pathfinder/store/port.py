@@ -5,8 +5,8 @@ holes. Each record carries the hash of its predecessor: `hash = SHA-256(previous
 time_ms as big-endian u64 || body)`, so that a change to history is seen. One writer: the holder of
 the highest epoch. An append under a lower epoch is refused, whoever asks.
 
-Engines are called from one writer thread, except `read`, `read_snapshot` and `describe`, which may
-come from any thread. They know nothing of what is inside a record.
+Engines are called from one writer thread, except `read`, `read_snapshot`, `describe` and `confirm`,
+which may come from any thread. They know nothing of what is inside a record.
 """
 
 from collections.abc import Iterable, Iterator
@@ -83,6 +83,9 @@ class Store(Protocol):
 
     def append(self, epoch: int, time_ms: int, body: bytes) -> Record:
         """Durably add one record. Deposed under a higher epoch; DiskFull when there is no room."""
+
+    def confirm(self, epoch: int) -> None:
+        """Return when nobody leads under a higher epoch: Deposed. An append does not hold it up."""
 
     def read(self, after_seq: int) -> Iterator[Record]:
         """Records with seq > `after_seq`, in order, each checked against the chain; Broken if not.

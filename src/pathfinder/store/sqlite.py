@@ -107,6 +107,11 @@ class SqliteStore:
             self._ballast.release()
             raise
 
+    def confirm(self, epoch: int) -> None:
+        """As the port says. The lock forbids another leader too, where locks reach."""
+        with self._reading() as connection:
+            _head_of_leader(connection, epoch)
+
     def read(self, after_seq: int) -> Iterator[Record]:
         """As the port says. Sees what is appended meanwhile; holds up neither writer nor WAL."""
         while records := self._read_some(after_seq):
