@@ -322,3 +322,38 @@ def test_balancing_does_what_its_preview_says_and_stops_when_it_is_told(
     assert previews == [{first: "n2", second: "n2"}, {second: "n2"}]
     assert moved == [{first: "n2"}, {second: "n2"}]
     assert min(least) >= 3
+
+
+def test_a_drained_node_is_empty_and_what_was_on_it_has_its_data(lab: Lab, only: list[str]) -> None:
+    only += ["deployment/web", "container/db", "container/tied"]
+    lab.pfi("cordon", "n2")
+    lab.apply(
+        replicated("web", 2, 1, 0.5),
+        asks("db", 0.5, type="STATEFUL"),
+        asks("tied", 0.5, type="STATELESS", constraints=["node = n1"]),
+    )
+    lab.pfi("wait", "deployment/web", "container/db", "container/tied")
+    lab.inside("db", "dd", "if=/dev/urandom", f"of={FILE}", "bs=1M", f"count={MIB}")
+    sum_before = checksum(lab, "db")
+    lab.pfi("uncordon", "n2")
+    plan = json.loads(lab.pfi("drain", "n1", "--plan", "-o", "json"))
+    lab.pfi("drain", "n1", "--reason", "new disks")
+    lab.wait_until(lambda: set(instances(lab, "n1")) == {"tied"}, "all leave that can")
+    lab.wait_until(lambda: ready(lab, "web") == 2, "they are ready there")
+    described = lab.pfi("describe", "node", "n1")
+    lab.pfi("delete", *only.pop().split("/"))
+    said = lab.pfi("drain", "n1", "--wait")
+    nodes = lab.pfi("get", "nodes")
+    lab.pfi("uncordon", "n1")
+
+    moved = {name: each["node"] for name, each in lab.containers().items()}
+    assert moved == {"web-01": "n2", "web-02": "n2", "db": "n2"}
+    assert {move["name"]: move["target"] for move in plan["moves"]} == moved
+    assert ["tied stays on n1" in text for text in plan["blocked"]] == [True]
+    assert checksum(lab, "db") == sum_before
+    assert (
+        "tied stays: fits on no other node: no node fits: 1 of 2 does not meet node = n1"
+        in described
+    )
+    assert said.startswith("node/n1 is being drained: it has no containers")
+    assert "ready,drained" in nodes

@@ -6,6 +6,7 @@ and what would help; it is looked at again whenever something has changed.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace as request_with
 from typing import Final
 
 import msgspec
@@ -18,11 +19,14 @@ from pathfinder.control.leaving import end_relocation
 from pathfinder.control.life import Draining, Life
 from pathfinder.control.moving import remake, way_of
 from pathfinder.control.objects import Container, Deployment, Drain, Node
+from pathfinder.control.placing import request_of
 from pathfinder.control.preempting import spare
 from pathfinder.control.state import State
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.errors import Conflict
 from pathfinder.model.phases import Phase
+from pathfinder.scheduler.draft import Placement
+from pathfinder.scheduler.place import place
 
 AT_ONCE_MAX: Final = 4  # of one node, on their way: more would share its disk and its network
 LOOKS_MAX: Final = 32  # for a place, in one go
@@ -212,12 +216,27 @@ def _check(state: State, life: Life, drain: Draining, container: Container, node
 
 def _move(tx: Transaction, container: Container, node: Node) -> None:
     """Let it go; Conflict when there is nowhere to go."""
-    why = f"{node.name} is drained"
+    why, target = f"{node.name} is drained", _place_elsewhere(tx, container, node)
     if way_of(container) == "relocate":
         relocating.relocate(tx, SYSTEM, Relocate(container.cluster, container.name, "", why))
         return
-    target = relocating.elsewhere(tx, container, (node.name,)).node
     remake(tx, container, target, why)
+
+
+def _place_elsewhere(tx: Transaction, container: Container, node: Node) -> str:
+    """The node on which it would fit best: never its own, which is cordoned."""
+    request = request_with(request_of(tx.state, container), is_counted=True)
+    (decision,) = place(tx.state.fleet, [request])
+    if isinstance(decision, Placement):
+        return decision.node
+    found = decision.explanation.document()
+    remedies = [each for each in found["remedies"] if not each.endswith(_ending(node.name))]
+    raise Conflict(f"fits on no other node: {found['text']}", hint="; or ".join(remedies[:2]))
+
+
+def _ending(node: str) -> str:
+    """How the remedy ends that lets a node take containers again."""
+    return f"pfi uncordon {node}"
 
 
 def view(state: State, life: Life, node: Node) -> DrainView | None:
@@ -258,8 +277,8 @@ def remedies_now(state: State, life: Life, cluster: str, remedies: Sequence[str]
         node = state.get(Node, key)
         shown = view(state, life, node) if node is not None and owner == cluster else None
         if shown is not None:
-            end = f"pfi uncordon {name}"
-            told = [f"{text} ({words(shown)})" if text.endswith(end) else text for text in told]
+            end, now = _ending(name), words(shown)
+            told = [f"{text} ({now})" if text.endswith(end) else text for text in told]
     return told
 
 

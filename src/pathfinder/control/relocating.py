@@ -12,7 +12,7 @@ where it was and the reason is kept; half-made copies are leaving copies as all 
 fails is taken anew a few times, under another number. Offers hold secrets and are only in memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace as request_with
 from typing import Final
 
@@ -139,7 +139,7 @@ def _best(tx: Transaction, container: Container, source: Node) -> Node:
     passed, refusal = [source.name], None
     for _ in range(TARGETS_TRIED_MAX):
         try:
-            decision = elsewhere(tx, container, passed)
+            decision = _placed(tx, container, f"node notin ({', '.join(passed)})")
         except Conflict as error:
             raise refusal or error from None
         target = tx.need(Node, decision.node_key)
@@ -157,11 +157,6 @@ def _best(tx: Transaction, container: Container, source: Node) -> Node:
 
 def _check_fits(tx: Transaction, container: Container, target: Node) -> None:
     _placed(tx, container, f"node = {target.name}")
-
-
-def elsewhere(tx: Transaction, container: Container, passed: Sequence[str]) -> Placement:
-    """Where it would fit best but for these nodes; Conflict when it fits nowhere."""
-    return _placed(tx, container, f"node notin ({', '.join(passed)})")
 
 
 def _placed(tx: Transaction, container: Container, constraint: str) -> Placement:

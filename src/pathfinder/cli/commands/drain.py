@@ -48,10 +48,15 @@ def command(  # noqa: PLR0913 - they are its options, all by keyword
         print_answer(session, answer, f"node/{name} is drained no more; it stays cordoned")
         return
     count = answer["drain"]["left"]
-    told = f"{count} containers go elsewhere" if count else "it has no containers"
-    print_answer(session, answer, f"node/{name} is drained: {told}")
+    print_answer(session, answer, f"node/{name} is being drained: {_to_go(count)}")
     if is_waiting:
         _wait(session, name, timeout_s)
+
+
+def _to_go(count: int) -> str:
+    if count > 1:
+        return f"{count} containers go elsewhere"
+    return "1 container goes elsewhere" if count else "it has no containers"
 
 
 def _wait(session: Session, name: str, timeout_s: float) -> None:
