@@ -22,6 +22,7 @@ from pathfinder.control.workloads import (
     begin_anew,
     create_replicas,
     delete_container,
+    know_again,
     rebootstrap,
 )
 from pathfinder.model.phases import Phase
@@ -127,6 +128,9 @@ def _reconcile(tx: Transaction, life: Life, key: str) -> bool:
         _create_missing(tx, deployment, replicas)
         return False
     is_free = not deployment.held
+    if is_free and deployment.is_scripted:
+        know_again(tx, deployment)  # with addresses that were not known before
+        replicas = tx.state.replicas(key)
     steps = steps_of(tx.state, replicas, deployment, life, looks_at_changes=is_free)
     _take(tx, deployment, steps, {container.name: container for container in replicas})
     tx.deployments.discard(key)  # its own steps have touched it again

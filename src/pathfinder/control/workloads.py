@@ -61,15 +61,18 @@ def put_deployment(tx: Transaction, wanted: WantedDeployment) -> Deployment:
         tx.placing |= tx.state.containers_of_deployment.get(key, set())
     made = tx.put(new)
     if old is not None and old.digest != new.digest:
-        _know_again(tx, made)
+        know_again(tx, made)
     return made
 
 
-def _know_again(tx: Transaction, deployment: Deployment) -> None:
+def know_again(tx: Transaction, deployment: Deployment) -> None:
     """After a restore, nodes told by the digest alone what replicas are made from: perhaps this."""
+    each = renderer(tx.state, deployment)
     for replica in tx.state.replicas(deployment.key):
-        wanted = rendered(tx.state, deployment, replica.ordinal)
-        if wanted.digest == replica.digest != replica.spec.digest():
+        wanted = each(replica.ordinal)
+        if wanted.spec is replica.spec or wanted.digest != replica.digest:
+            continue
+        if replica.spec.digest() != replica.digest:
             tx.put(replace(replica, spec=spec_with(wanted.spec, bootstrap=replica.spec.bootstrap)))
 
 

@@ -1,5 +1,7 @@
 """A server that starts hears its nodes first; a state from an old backup believes them first."""
 
+from dataclasses import replace
+
 import pytest
 
 from pathfinder.control.codec import encode_snapshot, load_snapshot
@@ -263,6 +265,47 @@ def test_a_replica_that_came_from_the_future_is_known_again_by_its_definition(
     replica = room.container("web-01")
     assert (replica.spec.network, replica.ready) == ("none", True)
     assert replica.spec.digest() == replica.digest
+
+
+class Addressed(RoomNode):
+    """A node whose containers have another address from a moment on."""
+
+    address = "10.0.0.7"
+
+    def obey(self) -> None:
+        super().obey()
+        for slot, held in self.holding.items():
+            self.holding[slot] = replace(held, addresses=(self.address,))
+
+
+def test_a_replica_from_the_future_is_known_again_when_the_addresses_in_it_are_known(
+    room: ControlRoom,
+) -> None:
+    node, other = Addressed(room, "n1"), RoomNode(room, "n2")
+    node.join()
+    for name in ("db", "web"):
+        room.put(deployment(name, 1))
+    settle(node)
+    other.join()
+    old = backup(room)
+    node.address = "10.0.0.9"
+    spec = {
+        "network": "none",
+        "constraints": ["node = n1"],
+        "environment": {"DB": "$pf-meta:deployment_ip_addresses?deployment_name=db"},
+    }
+    later = deployment("web", 1, **spec)
+    settle(node)
+    room.put(later)
+    settle(node)
+    generation = room.container("web-01").generation
+    restore(room, old, node)
+    room.put(later)
+    settle(other, node)
+
+    replica = room.container("web-01")
+    assert (replica.generation, replica.spec.network, replica.ready) == (generation, "none", True)
+    assert replica.spec.environment == {"DB": "10.0.0.9"}
 
 
 def test_after_a_restore_nothing_is_placed_before_every_node_has_spoken_or_was_given_up(
