@@ -23,6 +23,7 @@ from pathfinder.model.definitions import ContainerSpec
 EDITS_VERSION: Final = 1  # of a record that says each edit with its kind and key
 RECORD_VERSION: Final = 2
 PACKED_BYTES_MIN: Final = 4_096  # what is smaller gains less than it costs
+SPECS_TOLD_MIN: Final = 8  # fewer are sooner written one by one
 PACKED_LEVEL: Final = 1  # higher ones find little more in replicas, and take longer
 CHUNK_VERSION: Final = 1
 LIKE_VERSION: Final = 2  # of a chunk of containers that are told by what they differ in
@@ -163,16 +164,28 @@ def _written(change: Change) -> tuple[Any, ...]:
     put: dict[str, list[Any]] = {}
     dropped: dict[str, list[str]] = {}
     for kind, pairs in change.things.items():
-        there = [
-            after if not after.extra else _fields_of(after)
-            for _, after in pairs.values()
-            if after is not None
-        ]
+        there: list[Any] = [after for _, after in pairs.values() if after is not None]
+        if kind == Container.KIND and len(there) >= SPECS_TOLD_MIN:
+            _tell_specs(there)
+        there = [after if not after.extra else _fields_of(after) for after in there]
         if there:
             put[kind] = there
         if len(there) < len(pairs):
             dropped[kind] = [key for key, (_, after) in pairs.items() if after is None]
     return (change.revision, put, dropped, change.events)
+
+
+def _tell_specs(containers: list[Any]) -> None:
+    """Write each spec once, however many have it: it is the most of what is said of a container."""
+    told: dict[int, msgspec.Raw] = {}
+    replace = msgspec.structs.replace
+    for number, container in enumerate(containers):
+        spec = container.spec
+        raw = told.get(id(spec))
+        if raw is None:
+            raw = told[id(spec)] = msgspec.Raw(_ENCODER.encode(spec))
+        if not container.extra:
+            containers[number] = replace(container, spec=raw)
 
 
 def _changes_of(body: bytes) -> list[_Change]:

@@ -295,17 +295,19 @@ def _scheduled(tx: Transaction, container: Container, placement: Placement) -> C
     has_volumes = bool(container.spec.mounts)
     if has_volumes and container.home not in ("", node):
         why = f"{why}; its volumes stay on {container.home}, here they are empty"
+    # Of replicas that are new, all of this is so already.
+    is_more = container.home or container.nominated or container.hint or container.explanation
+    if has_volumes or is_more:
+        container = replace(
+            container, nominated="", home=node if has_volumes else "", hint="", explanation={}
+        )
     return replace(
         container,
         revision=tx.revision,
         phase=Phase.SCHEDULED,
         node=node,
-        nominated="",
-        home=node if has_volumes else "",
         assigned=tx.revision,
         why=why,
-        hint="",
-        explanation={},
         changed_ms=tx.now_ms,
     )
 

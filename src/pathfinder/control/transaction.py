@@ -34,6 +34,7 @@ class Transaction:
         self.place_all = False
         self.turns: Turns | None = None  # of those for whom room is looked for, once it has been
         self._edits: dict[str, dict[str, BeforeAfter]] = {}  # by kind and key
+        self._is_some_undone = False  # something is what it was, or came and went
         self._events: list[Event] = []
 
     def need(self, kind: type[T], key: str) -> T:
@@ -75,10 +76,12 @@ class Transaction:
 
     def put_back(self, thing: Thing) -> None:
         """A thing as it was when something was tried with it: no change, if it was none before."""
+        self._is_some_undone = True
         self._set(thing.KIND, thing.key, thing)
 
     def drop(self, thing: Thing) -> None:
         """Remove a thing."""
+        self._is_some_undone = True
         self._set(thing.KIND, thing.key, None)
 
     def event(
@@ -176,6 +179,8 @@ class Transaction:
 
     def changed(self) -> dict[str, dict[str, BeforeAfter]]:
         """Before and after of each thing that is not what it was, by kind and key."""
+        if not self._is_some_undone:
+            return {kind: pairs for kind, pairs in self._edits.items() if pairs}
         changed = {
             kind: {key: pair for key, pair in pairs.items() if pair[0] is not pair[1]}
             for kind, pairs in self._edits.items()

@@ -87,11 +87,14 @@ class Round:
         known: dict[int, int] = {}  # replicas of one deployment are often asked for by one object
         numbers: dict[_ClassOf, int] = {}
         classes = []
+        number, last = 0, None
         for request in requests:
-            number = known.get(id(request))
-            if number is None:
-                number = numbers.setdefault(_class_of(request), len(numbers))
-                known[id(request)] = number
+            if request is not last:
+                last, found = request, known.get(id(request))
+                if found is None:
+                    found = numbers.setdefault(_class_of(request), len(numbers))
+                    known[id(request)] = found
+                number = found
             classes.append(number)
         remaining = Counter(classes)
         outcomes: list[Placement | Unplaced] = []
