@@ -136,7 +136,7 @@ def _in_turn(state: State, containers: Iterable[Container]) -> list[tuple[int, C
     """With their priorities: the higher first, then who has waited longer, then by name."""
     waiting = []
     deployment = cluster = ""
-    priority = 0
+    priority, is_sorted, last = 0, True, (0, 0, 0, "", "")
     for container in containers:
         # Replicas come in a row: their priority is looked up once.
         if (
@@ -146,10 +146,14 @@ def _in_turn(state: State, containers: Iterable[Container]) -> list[tuple[int, C
         ):
             deployment, cluster = container.deployment, container.cluster
             priority = state.priority_of(container)
-        name = f"{cluster}/{container.name}"
-        waiting.append((-priority, container.created_ms, container.revision, name, container))
-    waiting.sort()  # names differ: no two containers are compared
-    return [(-priority, container) for priority, *_, container in waiting]
+        # A tuple of what is there already: no text is made for each.
+        turn = (-priority, container.created_ms, container.revision, cluster, container.name)
+        is_sorted = is_sorted and (last <= turn or not waiting)
+        last = turn
+        waiting.append((turn, container))
+    if not is_sorted:
+        waiting.sort(key=itemgetter(0))
+    return [(-turn[0], container) for turn, container in waiting]
 
 
 def _decided(fleet: Fleet, requests: Sequence[Request]) -> list[Placement | Unplaced]:

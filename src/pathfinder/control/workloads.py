@@ -242,17 +242,24 @@ def create_replicas(tx: Transaction, deployment: Deployment, ordinals: Sequence[
         _new(tx, deployment.cluster, name, each(ordinals[0]), deployment.labels),
         deployment=name,
     )
-    made = [
-        replace(
-            first,
-            name=replica_name(name, ordinal),
-            ordinal=ordinal,
-            spec=(what := each(ordinal)).spec,
-            digest=what.digest,
-            bootstrap_digest=what.bootstrap_digest,
-        )
-        for ordinal in ordinals
-    ]
+    if deployment.is_scripted:
+        whats = [(ordinal, each(ordinal)) for ordinal in ordinals]
+        made = [
+            replace(
+                first,
+                name=replica_name(name, ordinal),
+                ordinal=ordinal,
+                spec=what.spec,
+                digest=what.digest,
+                bootstrap_digest=what.bootstrap_digest,
+            )
+            for ordinal, what in whats
+        ]
+    else:
+        made = [
+            replace(first, name=replica_name(name, ordinal), ordinal=ordinal)
+            for ordinal in ordinals
+        ]
     if deployment.refers:
         made = [replace(replica, round=0) for replica in made]
     if tx.state.nodes_with_orphans:
