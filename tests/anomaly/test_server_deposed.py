@@ -16,6 +16,8 @@ from pathfinder.store.sqlite import SqliteStore
 from pathfinder.wire.messages import Exchange
 from tests.support.running import Answer, DriverNode, running_server
 
+pytestmark = pytest.mark.slow
+
 
 def exchanged(node: DriverNode) -> Answer:
     """What a node is answered when it says that all is as it was."""

@@ -134,7 +134,7 @@ def _put_unplaced(
 
 def _in_turn(state: State, containers: Iterable[Container]) -> list[tuple[int, Container]]:
     """With their priorities: the higher first, then who has waited longer, then by name."""
-    waiting = []
+    waiting: list[tuple[tuple[int, int, int, str, str], Container]] = []
     deployment = cluster = ""
     priority, is_sorted, last = 0, True, (0, 0, 0, "", "")
     for container in containers:
