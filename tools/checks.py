@@ -56,7 +56,7 @@ TELLING: Final = (
         name="tests",
         argv=(
             "env",
-            "PROPERTY_EXAMPLES=30",
+            "PROPERTY_EXAMPLES=20",
             "pytest",
             "-q",
             *THREE_FILES_AT_A_TIME,

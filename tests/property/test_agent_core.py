@@ -38,6 +38,7 @@ from pathfinder.agent.effects import (
 from pathfinder.agent.notes import End, after
 from pathfinder.runtimes.port import Change, Instance, Labels
 from pathfinder.wire.messages import Assignment, Exchange, Reply, Session
+from tests.support.examples import EXAMPLES
 
 CLUSTER = "west"
 SLOTS = ("a-01", "a-02", "b-01", "hand-made")
@@ -462,7 +463,7 @@ def test_rounds_of_bootstrap_run_once_and_one_after_another(seed: int) -> None:
     assert world.is_settled()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(seed=st.integers(min_value=1_000, max_value=10_000_000), length=st.integers(0, 300))
 def test_what_is_not_ours_is_never_touched(seed: int, length: int) -> None:
     world = World(seed)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pathfinder.api.original.app import ROUTES
+from tests.support.examples import EXAMPLES
 from tests.support.original_clients.platform import agent, original_server, pfi
 from tests.support.original_clients.raw import RawConnection
 from tests.support.running import ADMIN, RunningServer
@@ -51,7 +52,9 @@ def served() -> Iterator[tuple[RunningServer, str]]:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2 * EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     route=st.sampled_from(ROUTES),

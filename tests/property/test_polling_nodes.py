@@ -27,6 +27,7 @@ from pathfinder.control.objects import Container
 from pathfinder.model.errors import PathfinderError
 from pathfinder.model.phases import Phase
 from tests.support.control_room import CLUSTER, ControlRoom, container, picture
+from tests.support.examples import EXAMPLES
 
 NODES = ("a", "b", "c")
 NAMES = ("x", "y", "z")
@@ -150,4 +151,6 @@ def _node(name: str) -> Principal:
 
 
 TestPollingNodes = PollingNodes.TestCase
-TestPollingNodes.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPollingNodes.settings = settings(
+    max_examples=EXAMPLES // 2, stateful_step_count=40, deadline=None
+)
