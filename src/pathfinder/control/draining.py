@@ -123,14 +123,15 @@ def _let_go(tx: Transaction, life: Life, node: Node, looks_max: int) -> bool:
     drain = life.drains[node.key]
     turn = [each for each in tx.state.on_node(node.key) if _has_its_turn(each, node)]
     drain.stays = {each.key: drain.stays[each.key] for each in turn if each.key in drain.stays}
-    if not drain.is_behind:
+    ahead = [each for each in turn if each.key not in drain.moving]
+    if not drain.is_behind or all(each.key in drain.looked_at for each in ahead):
         drain.looked_at.clear()
         drain.revision = tx.state.revision
     # Replicas of one definition fit alike: who was refused a place, and why.
     refused: dict[tuple[int, str], tuple[str, Conflict]] = {}
     moved, looks = False, 0
-    for container in turn:
-        if container.key in drain.looked_at or container.key in drain.moving:
+    for container in ahead:
+        if container.key in drain.looked_at:
             continue
         if looks == looks_max or len(drain.moving) >= AT_ONCE_MAX:
             break

@@ -312,6 +312,20 @@ def test_all_that_stay_say_why_however_many_they_are(room: ControlRoom) -> None:
     assert room.controller.quiet_until_ms > room.now_ms
 
 
+def test_a_change_between_two_looks_is_seen_by_those_who_had_theirs(room: ControlRoom) -> None:
+    first = RoomNode(room, "n1").join()
+    for number in range(LOOKS_MAX + 3):
+        room.put(container(f"c{number}", type="STATELESS", resources={"memory_mib": number + 1}))
+    settle(first)
+    drain(room)
+    room.tick(TICK_MS)
+    second = RoomNode(room, "n2").join()
+    live(room, first, second)
+
+    assert set(places(room).values()) == {"n2"}
+    assert seen(room).ended_ms
+
+
 def test_what_if_a_node_is_drained_is_what_then_happens(room: ControlRoom) -> None:
     first = mover(room, "n1")
     room.put(deployment("web", 3, min_available=2, type="STATELESS"))
