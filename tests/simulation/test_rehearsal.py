@@ -151,3 +151,22 @@ def test_manifest_that_is_refused_is_refused_as_the_server_would(
 
     assert simulate(state, "-f", str(path)) == 2
     assert "there is no remote 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_drain_is_rehearsed_and_says_how_long_it_takes_and_what_stays(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Promise 6."""
+    calm = ("--trouble", "none", "--seeds", "2")
+    assert simulate(state, "--drain", "n1", *calm, "--json") == 0
+    for run in runs(capsys):
+        left = {name: why for name, why in run["staying"].items() if not name.startswith("kafka")}
+        assert left == {}
+        assert run["deployments"]["web"]["below_s"] == 0
+        assert bool(run["drained"]) != bool(run["staying"])
+
+    assert simulate(state, "--drain", "n1", *calm) == 0
+    said = capsys.readouterr().out
+    assert "n1 is empty in " in said
+    assert simulate(state, "--drain", "n9", *calm) == 2
+    assert "no node 'n9' is up" in capsys.readouterr().err

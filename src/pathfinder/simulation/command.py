@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--state", required=True, metavar="FILE", help="what `pfi export` has written")
     add("--cluster", default="default", metavar="NAME", help="usual: default")
     add("-f", "--file", action="append", default=[], metavar="FILE", help="applied first")
+    add("--drain", action="append", default=[], metavar="NODE", help="drained from then on")
     add("--lose", action="append", default=[], metavar="NODE", help="dies meanwhile, for good")
     add(
         "--trouble",
@@ -105,6 +106,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     return Plan(
         cluster=given.cluster,
         documents=tuple(each.document for each in manifests),
+        drain=tuple(dict.fromkeys(given.drain)),
         lose=tuple(dict.fromkeys(given.lose)),
         troubles=() if "none" in kinds else kinds,
         gap_ms=1_000 * given.every,
@@ -137,6 +139,7 @@ def _lines(found: Sequence[Outcome], given: argparse.Namespace) -> Iterable[str]
         yield "  ".join(cells).rstrip()
     yield ""
     runs = f"of {len(found)} {'run' if len(found) == 1 else 'runs'}"
+    yield from _drained(found, given.drain, runs)
     waiting = Counter((name, why) for one in found for name, why in one.waiting.items())
     for (name, why), count in waiting.most_common(SHOWN_MAX):
         yield f"without a node at the end in {count} {runs}: {name}: {why}"
@@ -153,6 +156,17 @@ def _lines(found: Sequence[Outcome], given: argparse.Namespace) -> Iterable[str]
     for one in found:
         if one.broken:
             yield f"seed {one.seed} broke a promise, which is our mistake: {one.broken}"
+
+
+def _drained(found: Sequence[Outcome], nodes: Sequence[str], runs: str) -> Iterable[str]:
+    for name in dict.fromkeys(nodes):
+        took = sorted({one.drained[name] for one in found if name in one.drained})
+        span = f" to {took[-1]}" if len(took) > 1 else ""
+        count = sum(name in one.drained for one in found)
+        yield f"{name} is empty in {count} {runs}" + (f", after {took[0]}{span} s" if took else "")
+    stays = Counter(pair for one in found for pair in one.staying.items())
+    for (name, why), count in stays.most_common(SHOWN_MAX):
+        yield f"stays on a drained node in {count} {runs}: {name}: {why}"
 
 
 def _row(name: str, found: Sequence[Outcome]) -> tuple[str, ...]:
@@ -181,6 +195,8 @@ def _document(found: Sequence[Outcome]) -> list[Mapping[str, Any]]:
             "waiting": one.waiting,
             "stranded": one.stranded,
             "unready": one.unready,
+            "drained": one.drained,
+            "staying": one.staying,
             "troubles": {kind: one.reached[kind] for kind in KINDS if one.reached[kind]},
             "broken": one.broken,
         }

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from pathfinder.control import codec, whatif
+from pathfinder.control import codec, draining, whatif
 from pathfinder.control.access import SYSTEM
-from pathfinder.control.commands import Apply, Request
+from pathfinder.control.commands import Apply, Command, PatchNode, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.exporting import load_export
 from pathfinder.control.objects import Cluster, Container, Deployment
@@ -54,12 +54,14 @@ WALL_MS: Final = 1_700_000_000_000  # when worlds begin
 class Plan:
     """What is rehearsed.
 
-    documents: applied at the beginning. lose: nodes that die soon after and do not come back.
+    documents: applied at the beginning. drain: nodes that are drained from then on. lose: nodes
+    that die soon after and do not come back.
     troubles: kinds that strike now and then, on the average each `gap_ms`. minutes: for so long.
     """
 
     cluster: str
     documents: tuple[dict[str, Any], ...] = ()
+    drain: tuple[str, ...] = ()
     lose: tuple[str, ...] = ()
     troubles: tuple[str, ...] = KINDS
     gap_ms: int = 30_000
@@ -84,8 +86,10 @@ class Outcome:
     """How one run went.
 
     waiting: containers without a node at the end, and why. stranded: those whose node is dead, and
-    which node. unready: those that are on a node that is up and not ready. broken: a promise of
-    ours that was not kept, "" for none. story: what happened, after how many milliseconds.
+    which node. unready: those that are on a node that is up and not ready. drained: nodes, and
+    after how many seconds. staying: what was left on others that were to be drained, and why.
+    broken: a promise of ours that was not kept, "" for none. story: what happened, after how many
+    milliseconds.
     """
 
     seed: int
@@ -93,6 +97,8 @@ class Outcome:
     waiting: dict[str, str] = field(default_factory=dict)
     stranded: dict[str, str] = field(default_factory=dict)
     unready: tuple[str, ...] = ()
+    drained: dict[str, int] = field(default_factory=dict)
+    staying: dict[str, str] = field(default_factory=dict)
     reached: Counter[str] = field(default_factory=Counter)
     broken: str = ""
     story: list[tuple[int, str]] = field(default_factory=list)
@@ -131,7 +137,7 @@ class _Run:
             node = self._add(thing, index, time_ms)
             if twin.statuses.get(thing.key) != "lost":
                 self.stage.nodes.append(node)
-        for name in plan.lose:
+        for name in (*plan.drain, *plan.lose):
             if name not in {node.name for node in self.stage.nodes}:
                 raise NotFound(
                     f"no node {name!r} is up in cluster {plan.cluster!r}",
@@ -170,6 +176,8 @@ class _Run:
         self._began_ms = timeline.now_ms
         stage.watch()
         self._apply()
+        for name in plan.drain:
+            self._ask(PatchNode(plan.cluster, name, draining=True))
         for name in plan.lose:
             node = stage.by_name[name]
             timeline.after(timeline.luck.randint(*LOST_MS), partial(self._lose, node))
@@ -200,10 +208,12 @@ class _Run:
         )
 
     def _apply(self) -> None:
-        if not self._plan.documents:
-            return
+        if self._plan.documents:
+            self._ask(Apply(self._plan.documents))
+
+    def _ask(self, command: Command) -> None:
         answers: list[bytes | PathfinderError] = []
-        request = Request(principal=PERSON, command=Apply(self._plan.documents))
+        request = Request(principal=PERSON, command=command)
         self.stage.server.command(request, answers.append)
         while not answers:
             self._timeline.run_until(self._timeline.now_ms + 1)
@@ -245,6 +255,9 @@ class _Run:
             text = f"{event.name} {event.action} {event.node}".rstrip()
             told = f"{text}: {event.why}" if event.why else text
             self.outcome.story.append((self._timeline.now_ms, told))
+            if event.action == "drained":
+                began_ms, now_ms = self._began_ms, self._timeline.now_ms
+                self.outcome.drained[event.name] = round((now_ms - began_ms) / 1_000)
             if event.kind != Container.KIND:
                 continue
             container = self._state.get(Container, f"{event.cluster}/{event.name}")
@@ -283,6 +296,12 @@ class _Run:
         for each in self._state.all(Container):
             if each.node and each.node not in up:
                 self.outcome.stranded[each.name] = each.node
+        controller = self.stage.server.controller
+        for key in sorted(self._state.draining):
+            node, life = self._state.get(NodeThing, key), controller.life if controller else None
+            shown = draining.view(self._state, life, node) if node and life else None
+            for stays in shown.stays if shown else ():
+                self.outcome.staying[stays.name] = stays.why
         self.outcome.unready = tuple(sorted(each.name for each in self._unready()))
 
 
