@@ -25,3 +25,8 @@ def docker() -> Iterator[PrivateDocker]:
         pytest.skip(reason)
     with private_docker() as daemon:
         yield daemon
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: at the end one of two workers would wait for the other."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
