@@ -18,6 +18,7 @@ from tools import environment
 from tools.trouble import Trouble
 
 BENCH: Final = environment.ROOT / "bench"
+PROGRAMS: Final = {"nginx": "nginx-light"}  # what is measured beside: Debian packages by programs
 FIELDS: Final = ("name", "value", "unit", "floor", "ratio", "runs")
 
 

@@ -46,6 +46,7 @@ TEST_PROGRAMS: Final = {
     "docker-registry": "docker-registry",
     "pg_createcluster": "postgresql",
 }
+NO_PROGRAMS: Final[Mapping[str, str]] = {}
 POLICY: Final = Path("/usr/sbin/policy-rc.d")  # asked by Debian before it starts a service
 START_S_MAX: Final = 60.0
 LOOK_AGAIN_S: Final = 0.1
@@ -94,14 +95,18 @@ def install(console: Console) -> None:
             commands.apt_install(missing)
 
 
-def install_if_allowed(console: Console) -> None:
-    """The same with what tests need, for those who can do without: they hear what is missing."""
+def install_if_allowed(console: Console, more: Mapping[str, str] = NO_PROGRAMS) -> None:
+    """The same with what tests need, for those who can do without: they hear what is missing.
+
+    more: Debian packages by their programs, which somebody needs besides.
+    """
+    needed = {**TEST_PROGRAMS, **more}
     if commands.is_root():
         install(console)
-        if missing := missing_packages(TEST_PROGRAMS):
+        if missing := missing_packages(needed):
             with console.step(f"installing {' '.join(missing)}"):
                 _install_without_starting(missing)
-    elif missing := missing_packages({**PROGRAMS, **TEST_PROGRAMS}):
+    elif missing := missing_packages({**PROGRAMS, **needed}):
         console.say(f"What needs these is skipped: {', '.join(missing)} (install them as root)")
 
 

@@ -95,7 +95,7 @@ def _do(console: Console, options: argparse.Namespace) -> int:
         case "fix":
             return checks.fix(console)
         case "bench":
-            container_daemon.install_if_allowed(console)
+            container_daemon.install_if_allowed(console, benchmarks.PROGRAMS)
             return benchmarks.run_benchmarks(options.name, as_json=options.json)
         case "scenario":
             return scenarios.play(options.name, options.arguments)
