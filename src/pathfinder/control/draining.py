@@ -6,7 +6,6 @@ and what would help; it is looked at again whenever something has changed.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace as request_with
 from typing import Final
 
 import msgspec
@@ -226,18 +225,13 @@ def _move(tx: Transaction, container: Container, node: Node) -> None:
 
 def _place_elsewhere(tx: Transaction, container: Container, node: Node) -> str:
     """The node on which it would fit best: never its own, which is cordoned."""
-    request = request_with(request_of(tx.state, container), is_counted=True)
-    (decision,) = place(tx.state.fleet, [request])
+    with tx.state.without(container):
+        (decision,) = place(tx.state.fleet, [request_of(tx.state, container)])
     if isinstance(decision, Placement):
         return decision.node
     found = decision.explanation.document()
-    remedies = [each for each in found["remedies"] if not each.endswith(_ending(node.name))]
+    remedies = [each for each in found["remedies"] if f"uncordon {node.name}" not in each]
     raise Conflict(f"fits on no other node: {found['text']}", hint="; or ".join(remedies[:2]))
-
-
-def _ending(node: str) -> str:
-    """How the remedy ends that lets a node take containers again."""
-    return f"pfi uncordon {node}"
 
 
 def view(state: State, life: Life, node: Node) -> DrainView | None:
@@ -278,7 +272,7 @@ def remedies_now(state: State, life: Life, cluster: str, remedies: Sequence[str]
         node = state.get(Node, key)
         shown = view(state, life, node) if node is not None and owner == cluster else None
         if shown is not None:
-            end, now = _ending(name), words(shown)
+            end, now = f"pfi uncordon {name}", words(shown)
             told = [f"{text} ({now})" if text.endswith(end) else text for text in told]
     return told
 

@@ -1,7 +1,5 @@
 """`pfi explain`: why a container is where it is, nowhere, or gone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -155,7 +153,7 @@ def _moved(told: list[Event], *, is_placed: bool) -> str:
 
 def _choices(state: State, container: Container) -> tuple[Choice, ...]:
     request = request_of(state, container)
-    with _without(state, container):
+    with state.without(container):  # what it reserves would else speak against its own node
         found = best(state.fleet, request, CHOICES_MAX)
         counts = counts_of(state.fleet, request, [node for node, _ in found])
     return tuple(
@@ -167,15 +165,3 @@ def _choices(state: State, container: Container) -> tuple[Choice, ...]:
         )
         for (node, why), each in zip(found, counts, strict=True)
     )
-
-
-@contextmanager
-def _without(state: State, container: Container) -> Iterator[None]:
-    """As if it were not there: what it reserves would else speak against its own node."""
-    key, spec, group = container.node_key, container.spec, container.group
-    stateful, ports = spec.type == "STATEFUL", spec.host_ports
-    state.fleet.release(key, spec.resources, group, stateful=stateful, ports=ports)
-    try:
-        yield
-    finally:
-        state.fleet.reserve(key, spec.resources, group, stateful=stateful, ports=ports)

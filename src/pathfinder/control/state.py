@@ -6,6 +6,7 @@ columns, which are one of them) cannot drift from the things.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -124,6 +125,17 @@ class State:
     def on_node(self, node_key: str) -> list[Container]:
         """The containers that count on a node, as current or as leaving, ordered by name."""
         return self.containers(self.containers_of_node.get(node_key, ()))
+
+    @contextmanager
+    def without(self, container: Container) -> Iterator[None]:
+        """As if a container were not on its node: for questions where else it could be."""
+        key, spec, group = container.node_key, container.spec, container.group
+        stateful, ports = spec.type == "STATEFUL", spec.host_ports
+        self.fleet.release(key, spec.resources, group, stateful=stateful, ports=ports)
+        try:
+            yield
+        finally:
+            self.fleet.reserve(key, spec.resources, group, stateful=stateful, ports=ports)
 
     def apply(self, change: Change) -> None:
         """Make a change that was decided on the state as it is."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pathfinder.scheduler.draft import Draft, Placement
 from pathfinder.scheduler.fit import Request, takers
-from pathfinder.scheduler.fleet import CPU, DISK, MEMORY, Fleet
+from pathfinder.scheduler.fleet import COUNT, CPU, DISK, KNOWN, MEMORY, UNAVAILABLE, Fleet
 from pathfinder.scheduler.place import Round
 from pathfinder.scheduler.shapes import Shape
 
@@ -48,9 +48,10 @@ def head_room(fleet: Fleet, cluster: str) -> dict[str, HeadRoom]:
 
 
 def fullest(fleet: Fleet, cluster: str) -> list[str]:
-    """The nodes that take containers, those with most reserved first."""
+    """The nodes that take containers or have some, those with most reserved first."""
     columns = fleet.columns(cluster)
-    rows = np.flatnonzero(takers(columns))
+    is_used = (columns.amounts[COUNT] > 0) & (columns.traits[UNAVAILABLE] == 0)
+    rows = np.flatnonzero(takers(columns) | (is_used & (columns.traits[KNOWN] != 0)))
     reserved = columns.amounts[CPU, rows] + columns.amounts[MEMORY, rows]
     return [columns.names[row] for row in rows[np.argsort(-reserved, kind="stable")]]
 

@@ -170,6 +170,19 @@ def test_what_has_no_other_place_runs_on_until_there_is_one(room: ControlRoom) -
     assert not seen(room).stays
 
 
+def test_what_stays_is_not_said_to_lack_what_it_has_itself(room: ControlRoom) -> None:
+    first = RoomNode(room, "n1").join()
+    room.put(container("big", type="STATELESS", resources={"memory_mib": 900}))
+    settle(first)
+    drain(room)
+    live(room, first)
+    (stays,) = seen(room).stays
+
+    assert stays.why == "fits on no other node: no node fits: 1 of 1 is cordoned"
+    assert "uncordon" not in stays.hint
+    assert room.state.fleet.used("c/n1").memory_mib == 900
+
+
 def test_following_the_advice_lets_replicas_go_that_must_stay(room: ControlRoom) -> None:
     first = RoomNode(room, "n1").join()
     room.put(deployment("web", 2, min_available=2, type="STATELESS"))

@@ -140,6 +140,19 @@ def test_a_drained_node_is_empty_and_stays(room: ControlRoom, nodes: list[RoomNo
     assert all(target in ("n2", "n3") for _, _, target in moved(answer).values())
 
 
+def test_a_cordoned_node_that_has_containers_may_be_lost_too(
+    room: ControlRoom, nodes: list[RoomNode]
+) -> None:
+    room.put(deployment("web", 3, resources={"memory_mib": 600}))
+    settle(*nodes)
+    for node in nodes:
+        room.ask(PatchNode(CLUSTER, node.name, cordoned=True))
+    spare = ask(room).spare_before
+
+    assert (spare.holds, spare.checked) == (False, 3)
+    assert spare.fails == {"n1": 1, "n2": 1, "n3": 1}
+
+
 def test_a_rollout_is_followed_to_its_end(room: ControlRoom, nodes: list[RoomNode]) -> None:
     room.put(deployment("web", 5, min_available=4))
     settle(*nodes)
