@@ -308,7 +308,7 @@ class Server:
         """A node has proved that this state is an old backup: lead under a higher epoch."""
         assert self.restored, "only a restored server may be told that it is one"
         at_least = self.lead_at_least
-        self.kill()
+        self.end()  # the same process, over the same store
         self.lives += 1
         self.life = self.lives
         self._take_over(at_least=at_least)
