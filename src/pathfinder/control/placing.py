@@ -48,9 +48,13 @@ def place_waiting(tx: Transaction, life: Life, moving: Moving) -> None:
         waiting = []
     tx.placing, tx.place_all, tx.fresh = set(), False, []
     tx.turns = tx.turns or life.turns.begun(life.now_ms)
+    nominated = [container.key for container in waiting if container.nominated]
     while waiting and _place(tx, life, waiting, moving):
         # The one that they wait for may be there now.
         waiting = tx.state.containers(tx.state.pending_near)
+    if any(not each.nominated for each in tx.state.containers(tx.state.pending & {*nominated})):
+        # What was kept for it is room for others, who had their turn before it.
+        _place(tx, life, tx.state.containers(tx.state.pending), moving)
     tx.turns.close(tx.state.pending)
 
 
