@@ -134,7 +134,7 @@ def replay(state: State, body: bytes) -> None:
 def describe_record(body: bytes) -> dict[str, Any]:
     """A record as JSON-ready data, without secrets' digests, for people who look at the journal."""
     return {
-        "version": RECORD_VERSION,
+        "version": msgspec.msgpack.decode(body, type=_Record).v,
         "changes": [
             {
                 "revision": change.revision,

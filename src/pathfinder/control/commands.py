@@ -48,7 +48,10 @@ class Delete(msgspec.Struct, frozen=True, tag=True):
 
 
 class PatchNode(msgspec.Struct, frozen=True, tag=True):
-    """Change a node's labels (None removes one), whether it takes new containers, and keeps any."""
+    """Change a node's labels (None removes one), whether it takes new containers, or is drained.
+
+    reason: why it is drained, for the event.
+    """
 
     cluster: str
     name: str

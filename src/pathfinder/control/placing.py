@@ -12,7 +12,7 @@ from pathfinder.control import policies
 from pathfinder.control.life import OUTWAIT_MS, Life
 from pathfinder.control.objects import Cluster, Container, Limits, Node, Policy
 from pathfinder.control.preempting import Moving, Round, is_room_being_made, make_room
-from pathfinder.control.state import State
+from pathfinder.control.state import State, is_like
 from pathfinder.control.transaction import Transaction
 from pathfinder.control.turns import IN_TURN, TOGETHER_MAX
 from pathfinder.model.affinity import WEIGHT_MAX, Affinity
@@ -209,13 +209,7 @@ def _requests(
     found: list[Request] = []
     like: Container | None = None  # the one before, if others may ask for the same
     for container, nominated in zip(containers, nominations, strict=True):
-        if (
-            like is not None
-            and container.spec is like.spec
-            and container.deployment == like.deployment
-            and container.cluster == like.cluster
-            and not (container.home or nominated)
-        ):
+        if is_like(container, like) and not (container.home or nominated):
             found.append(found[-1])
             continue
         which = (id(container.spec), container.group or container.key, container.home, nominated)

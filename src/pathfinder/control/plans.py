@@ -50,17 +50,12 @@ class _Images:
     def __init__(self, state: State) -> None:
         self._state = state
         self._known: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._last: tuple[Container | None, tuple[str, ...]] = (None, ())
 
     def missing(self, container: Container) -> tuple[str, ...]:
         """A warning, or nothing: said at once, not found out later."""
-        last, told = self._last
-        if last is not None and last.spec is container.spec and last.cluster == container.cluster:
-            return told
         what = (container.cluster, id(container.spec))
         if what not in self._known:
             self._known[what] = self._missing(container.cluster, container.spec.image)
-        self._last = (container, self._known[what])
         return self._known[what]
 
     def _missing(self, cluster: str, image: ImageSource) -> tuple[str, ...]:

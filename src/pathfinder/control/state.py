@@ -188,7 +188,7 @@ class State:
         nodes, takes_named = list[str](), False
         for key, container in containers.items():
             before, spec = table.get(key), container.spec
-            if not _is_like(container, like):
+            if not is_like(container, like):
                 # Replicas come in a row: what they have in common is looked up once.
                 cluster, group, like = container.cluster, container.group, container
                 members = self.containers_of_deployment.to_change(group) if group else set()
@@ -368,7 +368,7 @@ def rules_of(cluster: Cluster) -> Rules:
     )
 
 
-def _is_like(container: Container, other: Container | None) -> bool:
+def is_like(container: Container, other: Container | None) -> bool:
     """Whether both are of one deployment and definition."""
     return (
         other is not None

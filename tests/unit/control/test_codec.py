@@ -69,7 +69,9 @@ def test_records_of_an_earlier_version_are_read(room: ControlRoom) -> None:
     for change in room.changes:
         edits = [[edit.kind, edit.key, edit.after] for edit in change.edits]
         old = {"v": 1, "changes": [[change.revision, edits, change.events]]}
-        codec.replay(state, msgspec.msgpack.encode(old))
+        body = msgspec.msgpack.encode(old)
+        codec.replay(state, body)
+        assert codec.describe_record(body)["version"] == 1
 
     assert picture(state) == picture(room.state)
 
