@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
+from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import request_of
 from pathfinder.control.preempting import keeps_data
@@ -197,7 +198,7 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
             and before.deployment
             and before.name not in unready
             and life.is_ready(before)
-            and (not isinstance(after, Container) or after.generation != before.generation)
+            and not (isinstance(after, Container) and _goes_on(before, after, life))
         ):
             replaced[before.group] += 1
     for group in replaced:
@@ -210,6 +211,11 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
                 f"promise 6: {group} has {ready} ready, {deployment.min_available} must stay: "
                 f"{change.events}"
             )
+
+
+def _goes_on(before: Container, after: Container, life: Life) -> bool:
+    """Whether it still is what it was, or has arrived on another node and is ready there."""
+    return after.generation == before.generation or life.is_ready(after)
 
 
 def check_jobs(where: str, jobs: ScriptedJobs) -> None:
