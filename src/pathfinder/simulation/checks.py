@@ -146,15 +146,13 @@ def check_call(
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
 
 
-def check_change(change: Change, controller: Controller, *, deliberate: bool) -> None:
-    """Promises 1 and 6: generations, rounds and phases grow; rollouts keep what must stay ready."""
+def check_change(change: Change) -> None:
+    """Promise 1: generations, rounds and phases grow."""
     for edit in change.edits:
         before, after = edit.before, edit.after
         if isinstance(before, Container) and isinstance(after, Container):
             _check_growth(before, after)
     _check_preempted(change)
-    if not deliberate:
-        _check_rollouts(change, controller)
 
 
 def _check_preempted(change: Change) -> None:
@@ -185,8 +183,12 @@ def _is_leaving(after: Container, before: Container) -> bool:
     return any(copy.node == before.node for copy in after.leaving)
 
 
-def _check_rollouts(change: Change, controller: Controller) -> None:
-    """What the platform itself replaced left enough ready ones."""
+def check_decision(change: Change, controller: Controller) -> None:
+    """Promise 6: what the platform itself takes away leaves enough ready ones.
+
+    As soon as it is decided: what is decided right after it, and appended with it, may be a
+    person's wish, or a node that is heard again.
+    """
     life = controller.life
     # Not taken away by a rollout: what its node says is not ready, or knows better after a restore.
     unready = {event.name for event in change.events if event.action in ("unready", "adopted")}
@@ -203,8 +205,8 @@ def _check_rollouts(change: Change, controller: Controller) -> None:
             replaced[before.group] += 1
     for group in replaced:
         deployment = controller.state.get(Deployment, group)
-        if deployment is None or not deployment.wanted or deployment.revision > change.revision:
-            continue  # decided by what it was then: a later change of its group is in the state
+        if deployment is None or not deployment.wanted:
+            continue
         ready = sum(life.is_ready(each) for each in controller.state.replicas(group))
         if ready < deployment.min_available:
             raise Broken(

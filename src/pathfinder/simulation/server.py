@@ -42,6 +42,7 @@ class Server:
 
     timeline: Timeline
     on_change: Callable[[Change, Controller], None]
+    on_decision: Callable[[Change, Controller], None] = lambda change, controller: None
     store: MemoryStore = field(default_factory=MemoryStore)
     disk_full: float = 0.0
     controller: Controller | None = None
@@ -108,8 +109,7 @@ class Server:
             except PathfinderError as error:
                 refusal = error
                 return lambda: answer(refusal)
-            if outcome.change is not None:
-                self.group.append(outcome.change)
+            self._decided(outcome.change, controller)
             return lambda: answer(outcome.refusal or outcome.body)
 
         self._enqueue(decide)
@@ -125,8 +125,7 @@ class Server:
         def decide(controller: Controller) -> Callable[[], None]:
             heard = controller.hear(node_key, request, self._moment())
             self.lead_at_least = max(self.lead_at_least, heard.lead_at_least)
-            if heard.change is not None:
-                self.group.append(heard.change)
+            self._decided(heard.change, controller)
             if not heard.believed:
                 assert heard.reply is not None
                 reply = heard.reply
@@ -156,6 +155,12 @@ class Server:
         if len(self.waiting) == 1:
             life = self.life
             self.timeline.after(GROUP_MS, lambda: self._commit(life))
+
+    def _decided(self, change: Change | None, controller: Controller) -> None:
+        """It is appended with the others of its group; the state is what it was decided from."""
+        if change is not None:
+            self.group.append(change)
+            self.on_decision(change, controller)
 
     def _commit(self, life: int) -> None:
         """Decide what waits, append it as one record, then answer and wake."""
@@ -289,9 +294,7 @@ class Server:
         self._set_tick(self.timeline.now_ms + 1)
 
     def _decide_tick(self, controller: Controller) -> Callable[[], None]:
-        change = controller.tick(self._moment())
-        if change is not None:
-            self.group.append(change)
+        self._decided(controller.tick(self._moment()), controller)
         return lambda: None
 
     def _snapshot(self) -> None:

@@ -80,7 +80,7 @@ class Stage:
     _digest: "Digest" = field(default_factory=sha256)
 
     def __post_init__(self) -> None:
-        self.server = Server(self.timeline, self._on_change)
+        self.server = Server(self.timeline, self._on_change, self._on_decision)
 
     def add(self, node: Node) -> Node:
         """One node more."""
@@ -333,8 +333,7 @@ class Stage:
         self.revision_max = change.revision
         events = controller.state.events
         assert not events or events[-1].revision <= controller.state.revision, events[-1]
-        asked = any(event.who == PERSON.name for event in change.events)
-        checks.check_change(change, controller, deliberate=asked)
+        checks.check_change(change)
         if not self.server.restored:
             checks.check_bootstrapped(change, self.jobs_of)
         for edit in change.edits:
@@ -345,6 +344,10 @@ class Stage:
             self.reached[event.action] += 1
         if self.told is not None:
             self.told(change, controller)
+
+    def _on_decision(self, change: Change, controller: Controller) -> None:
+        if not any(event.who == PERSON.name for event in change.events):
+            checks.check_decision(change, controller)
 
     def on_runtime(self, node: Node, call: Acting) -> Callable[[], None]:
         """A daemon is called for more than a look; what is given back is called when it is done.
