@@ -24,6 +24,7 @@ from pathfinder.control import (
     rebalancing,
     replies,
     reports,
+    restored,
 )
 from pathfinder.control.access import Principal
 from pathfinder.control.commands import (
@@ -144,7 +145,7 @@ class Controller:
             raise Unauthorized("this node has been forgotten", hint="pathfinder-agent joins again")
         if not reports.is_current(life, request):
             reply = replies.hello(life, request)
-            if not reports.proves_restore(life, request):
+            if not restored.proves_restore(life, request):
                 return Heard(believed=False, reply=reply)
             change = self.doubt_all(moment)
             epoch = request.session.epoch
@@ -164,7 +165,7 @@ class Controller:
         change = None
         back = heard.status != "ready"
         if back or reports.changes_something(self.state, self.life, node, heard, request):
-            if epoch := reports.future_epoch(self.state, life, request):
+            if epoch := restored.future_epoch(self.state, life, request):
                 reply, change = replies.hello(life, request), self.doubt_all(moment)
                 return Heard(believed=False, reply=reply, change=change, lead_at_least=epoch + 1)
             if heard.is_unsettled:
@@ -434,7 +435,7 @@ class Controller:
         if self.life.restored:
             return None
         tx = self._transaction(moment, "pathfinder")
-        reports.doubt_all(tx, self.life)
+        restored.doubt_all(tx, self.life)
         return self._commit(tx)
 
     def _watch_nodes(self, tx: Transaction, moment: Moment) -> None:

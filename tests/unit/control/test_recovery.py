@@ -17,6 +17,7 @@ from tests.support.control_room import (
     RoomNode,
     container,
     deployment,
+    held,
     picture,
     settle,
 )
@@ -274,8 +275,8 @@ class Addressed(RoomNode):
 
     def obey(self) -> None:
         super().obey()
-        for slot, held in self.holding.items():
-            self.holding[slot] = replace(held, addresses=(self.address,))
+        for slot, each in self.holding.items():
+            self.holding[slot] = replace(each, addresses=(self.address,))
 
 
 def test_a_replica_from_the_future_is_known_again_when_the_addresses_in_it_are_known(
@@ -306,6 +307,55 @@ def test_a_replica_from_the_future_is_known_again_when_the_addresses_in_it_are_k
     replica = room.container("web-01")
     assert (replica.generation, replica.spec.network, replica.ready) == (generation, "none", True)
     assert replica.spec.environment == {"DB": "10.0.0.9"}
+
+
+def shell(*scripts: str) -> list[dict[str, str]]:
+    """Steps of bootstrap."""
+    return [{"type": "shell", "script": script} for script in scripts]
+
+
+def test_replicas_that_were_set_up_in_the_future_are_set_up_anew_as_min_available_allows(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    """Promise 6."""
+    room.put(deployment("web", 3, min_available=2, bootstrap=shell("one")))
+    settle(node)
+    old = backup(room)
+    room.put(deployment("web", 3, min_available=2, bootstrap=shell("two", "three")))
+    settle(node)
+    later = {slot: each.round for slot, each in node.holding.items()}
+    restore(room, old, node)
+    for _ in range(12):
+        node.exchange()
+        assert sum(each.ready for each in room.state.replicas("c/web")) >= 2
+        node.obey()
+
+    replicas = room.state.replicas("c/web")
+    assert [each.ready for each in replicas] == [True] * 3
+    assert all(node.wanted[each.name].spec["bootstrap"] == shell("one") for each in replicas)
+    assert all(each.round > later[each.name] for each in replicas)
+
+
+def test_a_replica_that_was_about_to_be_set_up_in_the_future_is_set_up_anew_at_once(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(deployment("web", 1, bootstrap=shell("one")))
+    settle(node)
+    old = backup(room)
+    room.put(deployment("web", 1, bootstrap=shell("two")))
+    node.exchange()
+    node.holding = {"web-01": held(node.wanted["web-01"], bootstrap="running")}
+    node.exchange()
+    later = room.container("web-01").round
+    restore(room, old, node)
+    node.exchange()
+    node.exchange()
+    begun = room.container("web-01")
+    settle(node)
+
+    assert (begun.phase, begun.ready, begun.round > later) == (Phase.PROVISIONED, False, True)
+    assert room.actions("web-01")[-4:] == ["unready", "rebootstrapping", "bootstrapped", "ready"]
+    assert node.wanted["web-01"].spec["bootstrap"] == shell("one")
 
 
 def test_after_a_restore_nothing_is_placed_before_every_node_has_spoken_or_was_given_up(
