@@ -84,16 +84,16 @@ MUTANTS = (
     Mutant(
         name="a_restored_server_does_not_notice",
         seed=9,
-        file="control/reports.py",
+        file="control/restored.py",
         old="    return session.epoch > life.epoch or same_epoch or "
-        "_comes_from_the_future(life, request)",
+        "comes_from_the_future(life, request)",
         new="    return False and same_epoch",
     ),
     Mutant(
         name="a_newer_generation_on_a_node_is_not_adopted",
         seed=468,
         file="control/reports.py",
-        old="            _adopt(tx, node, holding)\n",
+        old="            adopt(tx, node, holding)\n",
         new="            pass\n",
     ),
     Mutant(
@@ -151,6 +151,13 @@ MUTANTS = (
         file="reconcile/deployments.py",
         old="    floor = min(deployment.min_available, deployment.replica_count)\n",
         new="    floor = 0\n",
+    ),
+    Mutant(
+        name="a_rollout_bootstraps_all_at_once",
+        seed=0,
+        file="reconcile/deployments.py",
+        old="return self.ready and not self.leaving and not self.replacing",
+        new='return self.ready and not self.leaving and self.change != "rebootstrap"',
     ),
     Mutant(
         name="a_drain_takes_more_than_must_stay",

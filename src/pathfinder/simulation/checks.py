@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from pathfinder.agent.effects import Call, Remove, Start, Stop
 from pathfinder.control.controller import Controller
-from pathfinder.control.life import Life
 from pathfinder.control.objects import Container, Deployment
 from pathfinder.control.placing import request_of
 from pathfinder.control.preempting import keeps_data
@@ -191,19 +190,19 @@ def check_decision(change: Change, controller: Controller) -> None:
     """
     life = controller.life
     # Not taken away by a rollout: what its node says is not ready, or knows better after a restore.
-    unready = {event.name for event in change.events if event.action in ("unready", "adopted")}
-    replaced: Counter[str] = Counter()
+    is_serving: dict[str, bool] = {}
+    for event in change.events:
+        if event.action in ("ready", "unready", "adopted"):
+            is_serving[event.name] = event.action == "ready"
+    taken: Counter[str] = Counter()
     for edit in change.edits:
         before, after = edit.before, edit.after
-        if (
-            isinstance(before, Container)
-            and before.deployment
-            and before.name not in unready
-            and life.is_ready(before)
-            and not (isinstance(after, Container) and _goes_on(before, after, life))
-        ):
-            replaced[before.group] += 1
-    for group in replaced:
+        if not isinstance(before, Container) or not before.deployment:
+            continue
+        served = is_serving.get(before.name, life.is_ready(before))
+        if served and not (isinstance(after, Container) and life.is_ready(after)):
+            taken[before.group] += 1
+    for group in taken:
         deployment = controller.state.get(Deployment, group)
         if deployment is None or not deployment.wanted:
             continue
@@ -213,11 +212,6 @@ def check_decision(change: Change, controller: Controller) -> None:
                 f"promise 6: {group} has {ready} ready, {deployment.min_available} must stay: "
                 f"{change.events}"
             )
-
-
-def _goes_on(before: Container, after: Container, life: Life) -> bool:
-    """Whether it still is what it was, or has arrived on another node and is ready there."""
-    return after.generation == before.generation or life.is_ready(after)
 
 
 def check_jobs(where: str, jobs: ScriptedJobs) -> None:
