@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any, Final
 
 from pathfinder.simulation.faults import NONE, TROUBLES, Faults
@@ -19,6 +20,7 @@ from pathfinder.simulation.world import SEEDS, Shape, World
 
 HOUR_MS: Final = 3_600_000
 RUNS: Final = 3
+SLOTS: Final = range(70, 91)  # containers in a world that counts: sixteen on each node, about
 SMALL_SEEDS: Final = 30
 SETTLED: Final = Shape(
     node_count=5,
@@ -50,7 +52,7 @@ def run() -> Iterator[dict[str, Any]]:
     longer = replace(SETTLED, settle_ms=SETTLED.settle_ms + HOUR_MS)
     yield _result(
         "simulated_hours_5x16_settled",
-        [(1, _last_hour(seed, longer), (0.0, 0)) for seed in range(RUNS)],
+        [(1, _last_hour(seed, longer), (0.0, 0)) for seed in islice(_settled_seeds(), RUNS)],
     )
     yield _result(
         "simulated_hours_5x16_troubled",
@@ -58,8 +60,21 @@ def run() -> Iterator[dict[str, Any]]:
     )
     hours = _hours(SEEDS) * SMALL_SEEDS
     parts = [_cost(seed, SEEDS) for seed in range(SMALL_SEEDS)]
-    whole = (sum(took_s for took_s, _ in parts), sum(count for _, count in parts))
+    whole = (sum(took_s for took_s, _ in parts), sum(events for _, events in parts))
     yield _result("simulated_hours_of_seeds", [(hours, whole, (0.0, 0))])
+
+
+def _settled_seeds() -> Iterator[int]:
+    """Those whose people ask for as many containers as the benchmark is about.
+
+    Not those in which ticks that may be left out are made all the same, and compared.
+    """
+    for seed in count():
+        world = World(seed, shape=SETTLED)
+        world.run()
+        running = sum(1 for node in world.stage.nodes for _ in node.runtime.running())
+        if running in SLOTS and not world.stage.server.ticks_all:
+            yield seed
 
 
 def _hours(shape: Shape) -> float:
@@ -102,7 +117,7 @@ def _result(
     }
 
 
-def _bare_s(count: int) -> float:
+def _bare_s(actions: int) -> float:
     timeline = Timeline(0)
 
     def again() -> None:
@@ -110,7 +125,7 @@ def _bare_s(count: int) -> float:
 
     began_s = time.process_time()
     _start(timeline, again)
-    timeline.run_until(count)
+    timeline.run_until(actions)
     return time.process_time() - began_s
 
 

@@ -256,9 +256,13 @@ def test_absent_instance_cannot_be_started(runtime: Runtime) -> None:
 def test_usage_is_measured_while_it_runs(runtime: Runtime) -> None:
     running(runtime)
     usage = runtime.usage(NAME)
+    there = runtime.inspect(NAME)
     runtime.stop(NAME, grace_s=0)
 
     assert usage.processes >= 1
+    assert there is not None
+    assert usage.addresses == there.addresses
+    assert usage.started_ms in (0, there.started_ms)
     with pytest.raises(NotThere):
         runtime.usage(NAME)
 

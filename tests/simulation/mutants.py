@@ -285,4 +285,11 @@ MUTANTS = (
         old="        if not keeps_data(victim):\n",
         new="        if True:\n",
     ),
+    Mutant(
+        name="an_address_that_changed_by_itself_is_not_told",
+        seed=0,
+        file="agent/looking.py",
+        old="if slot.runs_since_ms is None or usage.addresses is None:",
+        new="if True:",
+    ),
 )

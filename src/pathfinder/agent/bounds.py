@@ -10,9 +10,8 @@ class CoreSettings:
     calls_max: calls in hand at once; of these at most makes_max create or start, and at most
     removals_max stop or remove, and takes_max take a copy from another node, so that slow ones of a
     kind leave room for the others.
-    relist_ms: how often the daemon's full list is taken when nothing calls for it; settled_ms: how
-    often a running container's addresses are looked at. news_gap_ms: how long what nobody waits for
-    (that a create has become a start) may wait for company.
+    relist_ms: how often the daemon's full list is taken when nothing calls for it. news_gap_ms: how
+    long what nobody waits for (that a create has become a start) may wait for company.
     """
 
     calls_max: int = 8
@@ -23,7 +22,6 @@ class CoreSettings:
     streams_max: int = 32
     stop_grace_s: float = 10.0
     relist_ms: int = 60_000
-    settled_ms: int = 60_000
     news_gap_ms: int = 1_000
 
     def __post_init__(self) -> None:

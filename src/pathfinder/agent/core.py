@@ -50,11 +50,11 @@ from pathfinder.agent.effects import (
     failed,
 )
 from pathfinder.agent.health import Check, Verdict
-from pathfinder.agent.looking import seen, take_list
+from pathfinder.agent.looking import Running, seen, take_list, take_usages
 from pathfinder.agent.permits import permit
 from pathfinder.agent.reporting import Reporting
 from pathfinder.agent.slots import Slot
-from pathfinder.runtimes.port import Change, Instance
+from pathfinder.runtimes.port import Change, Instance, Usage
 from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import (
     HOLDING_MAX,
@@ -67,7 +67,6 @@ from pathfinder.wire.messages import (
     StreamRequest,
 )
 
-LOOK_SPACING_MS: Final = 500  # settled containers are inspected at most this often, all together
 SLOTS_MAX: Final = 2 * HOLDING_MAX
 
 
@@ -161,7 +160,7 @@ class AgentCore:
             case HandedOver():
                 relocating.handed_over(slot, effect, result)
             case Done():
-                slots.done(slot, effect, now_ms, self._settled_ms())
+                slots.done(slot, effect, now_ms)
             case Listed() | Tried():
                 raise AssertionError(effect)
         self._touch(slot)
@@ -208,6 +207,12 @@ class AgentCore:
         """What the node uses; travels with the next exchange, whenever that is."""
         self._reporting.set_measurements(measurements)
 
+    def on_usages(self, now_ms: int, usages: Mapping[str, Usage], event: int) -> None:
+        """What a daemon said of what ran at `event` (see `Running`): how it is reached."""
+        for slot in take_usages(self._slots, usages, event):
+            slots.schedule_look(slot, now_ms)
+            self._touch(slot)
+
     # What to do.
 
     def effects(self, now_ms: int) -> list[Effect]:
@@ -243,7 +248,7 @@ class AgentCore:
         return out
 
     def request(self, now_ms: int) -> Exchange | None:
-        """The exchange that shall leave now; None: not now. Take `effects` before."""
+        """The exchange that shall leave now, at most one; None: none. Take `effects` before."""
         self._refresh(now_ms)
         conversation = self.conversation
         send_ms = conversation.send_ms(self._reporting.news_ms)
@@ -263,14 +268,13 @@ class AgentCore:
         wake_ms, lease_ms = now_ms + self.settings.relist_ms, self.conversation.lease_until_ms
         if now_ms < lease_ms < wake_ms:
             wake_ms = lease_ms
-        moments = [self.conversation.send_ms(self._reporting.news_ms)]
-        if self._room.is_any():
-            moments.append(self._daemons.list_ms())
-        if self._daemons.is_any_complete:
-            moments.append(self._bootstraps.wake_ms())
-            if self._timers:
-                moments.append(self._timers[0][0])
-        for moment_ms in moments:
+        knows = self._daemons.is_any_complete
+        for moment_ms in (
+            self.conversation.send_ms(self._reporting.news_ms),
+            self._daemons.list_ms() if self._room.is_any() else None,
+            self._bootstraps.wake_ms() if knows else None,
+            self._timers[0][0] if knows and self._timers else None,
+        ):
             if moment_ms is not None and moment_ms < wake_ms:
                 wake_ms = moment_ms
         return max(now_ms, wake_ms)
@@ -293,9 +297,10 @@ class AgentCore:
         """Why a daemon does not answer; "" when all do."""
         return self._daemons.error
 
-    def running(self) -> tuple[str, ...]:
-        """The names of our running containers, sorted: what is measured."""
-        return tuple(sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None))
+    def running(self) -> Running:
+        """Our running containers: what is measured."""
+        names = sorted(n for n, s in self._slots.items() if s.runs_since_ms is not None)
+        return Running(names=tuple(names), event=self._event)
 
     def names(self) -> set[str]:
         """The names of all that is here, wanted, under way or in doubt."""
@@ -379,7 +384,7 @@ class AgentCore:
         if slot.presence == "foreign" and slot.wanted is not None:
             slots.occupied(slot, now_ms)
         if not is_listing or slot.look_ms is None or was_doubtful:
-            slots.schedule_look(slot, now_ms, self._settled_ms())
+            slots.schedule_look(slot, now_ms)
 
     def _on_failed(self, now_ms: int, slot: Slot, call: Call, failure: Failed) -> None:
         if isinstance(call, (HandOver, Take)):
@@ -492,6 +497,3 @@ class AgentCore:
         self.in_hand[effect.id] = effect
         self._room.take(effect)
         return effect
-
-    def _settled_ms(self) -> int:
-        return max(self.settings.settled_ms, LOOK_SPACING_MS * len(self._slots))

@@ -129,6 +129,8 @@ class Daemons:
     @property
     def error(self) -> str:
         """Why those that do not answer do not; "": all answer."""
+        if self.only is not None:
+            return self.only.error
         texts = (
             f"{each.name}: {each.error}" if each.name else each.error
             for each in self._by_name.values()

@@ -11,8 +11,9 @@ from typing import Final
 
 from pathfinder.agent.effects import Effect, Result
 from pathfinder.agent.health import Verdict
+from pathfinder.agent.measure import Metered
 from pathfinder.runtimes.port import Change
-from pathfinder.wire.messages import Facts, Measurements, Reply
+from pathfinder.wire.messages import Facts, Reply
 
 CHANGES_MAX: Final = 1_000
 PLACE_S_MAX: Final = 1.0
@@ -70,7 +71,7 @@ class Measured:
     """What the node is and uses now. None: as before."""
 
     facts: Facts | None
-    measurements: Measurements
+    metered: Metered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

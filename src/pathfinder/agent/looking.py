@@ -1,10 +1,19 @@
 """What a look at a daemon has brought: mostly nothing new, so that nothing is to be done. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from pathfinder.agent.daemons import Daemon
 from pathfinder.agent.slots import Slot
-from pathfinder.runtimes.port import Instance
+from pathfinder.runtimes.port import Instance, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The names of our running containers, sorted. event: the core's counter at that moment."""
+
+    names: tuple[str, ...]
+    event: int
 
 
 def seen(slot: Slot) -> tuple[object, ...]:
@@ -44,5 +53,25 @@ def take_list(
         before, look_ms = seen(slot), slot.look_ms
         observe(slot, there.get(slot.name))
         if seen(slot) != before or slot.look_ms != look_ms:
+            changed.append(slot)
+    return changed
+
+
+def take_usages(slots: Mapping[str, Slot], usages: Mapping[str, Usage], event: int) -> list[Slot]:
+    """Take how running containers are reached, and since when they run; those that differ now.
+
+    event: of the `Running` that was asked about.
+    """
+    changed = []
+    for name, usage in usages.items():
+        slot = slots.get(name)
+        # What was acted on or looked at while they were measured is known better already.
+        if slot is None or slot.in_hand is not None or slot.touched > event:
+            continue
+        if slot.runs_since_ms is None or usage.addresses is None:
+            continue
+        started_ms = usage.started_ms or slot.started_ms
+        if (usage.addresses, started_ms) != (slot.addresses, slot.started_ms):
+            slot.addresses, slot.started_ms = usage.addresses, started_ms
             changed.append(slot)
     return changed

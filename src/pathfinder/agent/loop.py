@@ -87,7 +87,7 @@ class Loop:
         checkpoint_file: CheckpointFile,
         now_ms: Callable[[], int],
     ) -> None:
-        self.running: tuple[str, ...] = ()  # read by the observer's thread
+        self.running = core.running()  # read by the observer's thread
         self._core = core
         self._inbox = inbox
         self._outside = outside
@@ -119,7 +119,7 @@ class Loop:
         core = self._core
         for effect in core.effects(now_ms):
             self._begin(now_ms, effect)
-        while (exchange := core.request(now_ms)) is not None:
+        if (exchange := core.request(now_ms)) is not None:
             self._send(exchange)
         self.running = core.running()
         self._outside.prober.tell(core.checks())
@@ -185,10 +185,11 @@ class Loop:
             case Probed(verdict=verdict):
                 say("health", slot=verdict.name, state=verdict.state, error=verdict.why)
                 core.on_health(verdict)
-            case Measured(facts=facts, measurements=measurements):
+            case Measured(facts=facts, metered=metered):
                 if facts is not None:
                     core.on_facts(now_ms, facts)
-                core.on_measured(measurements)
+                core.on_measured(metered.measurements)
+                core.on_usages(now_ms, metered.usages, metered.event)
 
     def _save(self, now_ms: int) -> None:
         self._save_ms = now_ms + CHECKPOINT_MS

@@ -5,17 +5,31 @@ node costs no more than a small one; of the others the last known value is told.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pathfinder.agent.facts import memory_mib, memory_total_mib, read_text
-from pathfinder.runtimes.port import Runtime, RuntimeFacts, RuntimeFailure
+from pathfinder.agent.looking import Running
+from pathfinder.runtimes.port import Runtime, RuntimeFacts, RuntimeFailure, Usage
 from pathfinder.runtimes.qualified import plain_name
 from pathfinder.wire.messages import ContainerUsage, Measurements
 
 CONTAINERS_PER_ROUND: Final = 50
 IDLE_COLUMNS: Final = (3, 4)  # of /proc/stat: idle, waiting for the disk
 COLUMNS: Final = 8  # the later ones (guest) are counted in the first already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """One round: what the node tells the server, and what the daemon said of each container.
+
+    event: of the `Running` that was asked about.
+    """
+
+    measurements: Measurements
+    usages: Mapping[str, Usage]
+    event: int
 
 
 class Meter:
@@ -33,8 +47,12 @@ class Meter:
         self._usage: dict[str, ContainerUsage] = {}
         self._turn = 0
 
-    def round(self, running: Sequence[str], facts: RuntimeFacts | None) -> Measurements:
+    def round(self, running: Running, facts: RuntimeFacts | None) -> Metered:
         """One round over the node and some of its `running` containers."""
+        usages = self._containers(running.names)
+        return Metered(measurements=self._measurements(facts), usages=usages, event=running.event)
+
+    def _measurements(self, facts: RuntimeFacts | None) -> Measurements:
         memory = memory_mib(self._root)
         total_mib = memory_total_mib(self._root)
         loads = [*read_text(f"{self._root}/proc/loadavg").split(), "0", "0", "0"][:3]
@@ -50,7 +68,7 @@ class Meter:
             disk_used_mib=disk.f_frsize * (disk.f_blocks - disk.f_bfree) >> 20,
             pool_total_mib=facts.pool_total_mib if facts else 0,
             pool_used_mib=facts.pool_used_mib if facts else 0,
-            containers=self._containers(running),
+            containers=tuple(self._usage[slot] for slot in sorted(self._usage)),
         )
 
     def _cpu_used_millis(self) -> int:
@@ -66,22 +84,25 @@ class Meter:
         share = (busy - before[0]) / (every - before[1])
         return max(0, round(share * 1000 * self._cpu_count))
 
-    def _containers(self, running: Sequence[str]) -> tuple[ContainerUsage, ...]:
+    def _containers(self, running: Sequence[str]) -> dict[str, Usage]:
+        """Measure those whose turn it is; what the daemon says of each."""
         for slot in self._cpu.keys() - set(running):
             del self._cpu[slot]
         self._usage = {slot: usage for slot, usage in self._usage.items() if slot in running}
         count = min(CONTAINERS_PER_ROUND, len(running))
+        usages: dict[str, Usage] = {}
         for step in range(count):
-            self._measure(running[(self._turn + step) % len(running)])
+            slot = running[(self._turn + step) % len(running)]
+            try:
+                usages[slot] = self._runtime.usage(slot)
+            except RuntimeFailure:
+                self._usage.pop(slot, None)
+            else:
+                self._take(slot, usages[slot])
         self._turn = (self._turn + count) % max(1, len(running))
-        return tuple(self._usage[slot] for slot in sorted(self._usage))
+        return usages
 
-    def _measure(self, slot: str) -> None:
-        try:
-            usage = self._runtime.usage(slot)
-        except RuntimeFailure:
-            self._usage.pop(slot, None)
-            return
+    def _take(self, slot: str, usage: Usage) -> None:
         now_ns, before = self._now_ns(), self._cpu.get(slot)
         cpu_millis = -1
         if usage.cpu_ns >= 0:

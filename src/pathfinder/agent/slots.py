@@ -335,7 +335,7 @@ def observe(slot: Slot, instance: Instance | None, cluster: str, now_ms: int) ->
         slot.is_looping = slot.death_count >= CRASH_LOOP_DEATHS
 
 
-def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
+def done(slot: Slot, call: Call, now_ms: int) -> None:
     """Take over what a call has brought about that has ended well."""
     slot.certain = True
     match call:
@@ -345,7 +345,7 @@ def done(slot: Slot, call: Call, now_ms: int, settled_ms: int) -> None:
             slot.state, slot.runs_since_ms = "running", now_ms
             slot.failure, slot.has_died = None, False
             slot.addresses, slot.look_gap_ms = (), LOOK_MS_MIN
-            schedule_look(slot, now_ms, settled_ms)
+            schedule_look(slot, now_ms)
         case Take():
             # Its note came with it: nothing is done before a look at it.
             slot.presence, slot.taken, slot.certain = "ours", call.number, False
@@ -459,15 +459,15 @@ def forgive(slot: Slot) -> None:
     slot.restoring = None
 
 
-def schedule_look(slot: Slot, now_ms: int, settled_ms: int) -> None:
+def schedule_look(slot: Slot, now_ms: int) -> None:
     """Set when to inspect next; never for what does not run and is not about to.
 
-    Soon and then ever later until it runs with its address, then each `settled_ms`.
+    Soon and then ever later until it runs with its address. From then on whoever measures it tells
+    its addresses, the daemon's changes and lists the rest: nobody has to look.
     """
-    if slot.presence != "ours" or slot.state in ("created", "stopped"):
+    is_up = slot.state in ("running", "frozen") and not lacks_address(slot)
+    if slot.presence != "ours" or slot.state in ("created", "stopped") or is_up:
         slot.look_ms, slot.look_gap_ms = None, LOOK_MS_MIN
-    elif slot.state in ("running", "frozen") and not lacks_address(slot):
-        slot.look_ms, slot.look_gap_ms = now_ms + settled_ms, LOOK_MS_MIN
     else:
         slot.look_ms = now_ms + slot.look_gap_ms
         slot.look_gap_ms = min(LOOK_MS_MAX, slot.look_gap_ms * 2)

@@ -19,6 +19,7 @@ from pathfinder.agent.inbox import (
     WentDown,
 )
 from pathfinder.agent.log import say
+from pathfinder.agent.looking import Running
 from pathfinder.agent.measure import Meter
 from pathfinder.agent.membership import Membership
 from pathfinder.agent.server import Server, ServerFailure, ServerRefused
@@ -165,12 +166,10 @@ class Observer:
             say("runtime_silent", error=failure, next=failure.hint)
         return node.node_facts(self._runtime_facts, self._address())
 
-    def run(
-        self, inbox: Inbox, stopping: threading.Event, running: Callable[[], tuple[str, ...]]
-    ) -> None:
+    def run(self, inbox: Inbox, stopping: threading.Event, running: Callable[[], Running]) -> None:
         """Measure the node and its `running` containers until the agent stops."""
         while not stopping.is_set():
             facts = self.facts()
-            measurements = self._meter.round(running(), self._runtime_facts)
-            inbox.put(Measured(facts=facts, measurements=measurements))
+            metered = self._meter.round(running(), self._runtime_facts)
+            inbox.put(Measured(facts=facts, metered=metered))
             stopping.wait(self._every_s)

@@ -108,7 +108,8 @@ class Controller:
         self.life.recovering = unheard or self.life.restored
         self._is_behind = True
         self._has_room = False  # measured memory has come under a limit: what waits may fit
-        self._quiet_until_ms = 0
+        # To be read only: a tick before this has nothing to do, unless something changes.
+        self.quiet_until_ms = 0
 
     def execute(self, request: Request, moment: Moment) -> Outcome:
         """Decide and apply one command; PathfinderError leaves everything as it was."""
@@ -205,18 +206,19 @@ class Controller:
         """The reply at the heartbeat, or to an exchange that a newer one has replaced."""
         return replies.nothing(request)
 
-    @property
-    def quiet_until_ms(self) -> int:
-        """By the clock of durations: a tick before this has nothing to do, unless all changes."""
-        return self._quiet_until_ms
-
     def tick(self, moment: Moment, *, is_full: bool = False) -> Change | None:
         """What the passing of time brings: silent nodes, the end of recovery, old answers.
 
         is_full: look at everything, also when it is known that there is nothing to do.
         """
-        if moment.uptime_ms < self._quiet_until_ms and not is_full:
-            return None
+        if self.quiet_until_ms and not is_full:
+            if moment.uptime_ms < self.quiet_until_ms:
+                return None
+            # Nothing has changed since: what was heard has put it off, perhaps.
+            self.life.now_ms = moment.uptime_ms
+            self.quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
+            if moment.uptime_ms < self.quiet_until_ms:
+                return None
         tx = self._transaction(moment, "pathfinder")
         try:
             change = self._tick(tx, moment)
@@ -224,7 +226,7 @@ class Controller:
             self._take_back(tx)
             raise
         if change is None:
-            self._quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
+            self.quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
         return change
 
     def _tick(self, tx: Transaction, moment: Moment) -> Change | None:
@@ -259,7 +261,7 @@ class Controller:
         self.state.revert(change)
         answered.revert(self.life, change)
         self._is_behind = True
-        self._quiet_until_ms = 0
+        self.quiet_until_ms = 0
         self.life.offers.clear()  # they come again with the next exchanges
         for life in self.life.nodes.values():
             life.is_unsettled = True
@@ -293,7 +295,7 @@ class Controller:
 
     def _transaction(self, moment: Moment, who: str) -> Transaction:
         self.life.now_ms = moment.uptime_ms
-        self._quiet_until_ms = 0
+        self.quiet_until_ms = 0
         return Transaction(self.state, now_ms=moment.wall_ms, who=who, epoch=self.life.epoch)
 
     def _decide(self, tx: Transaction, request: Request, moment: Moment) -> bytes:
@@ -376,7 +378,7 @@ class Controller:
         after = self._see(node)
         is_under = bool(before.why_full) and not after.why_full
         self._has_room |= is_under | policies.lends_more(heard, after)
-        self._quiet_until_ms = 0
+        self.quiet_until_ms = 0
 
     def _see_all_of(self, edits: Iterable[tuple[Thing | None, Thing | None]]) -> bool:
         """Show the scheduler the nodes of clusters whose limits differ; whether there are any."""

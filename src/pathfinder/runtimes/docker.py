@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from pathfinder.model.resources import MIB
@@ -123,7 +124,8 @@ class DockerRuntime:
             usage = usage_from(self._client.get(stats_request(document["Id"]).path))
         if usage is None:
             raise NotThere(f"{name} does not run")
-        return usage
+        there = instance_from(document)
+        return replace(usage, addresses=there.addresses, started_ms=there.started_ms)
 
     def create(self, wish: Wish) -> None:
         """Make the instance, stopped; one that carries the same labels already is success."""

@@ -121,6 +121,7 @@ def usage_from(state: Document) -> Usage:
         memory_mib=state["memory"]["usage"] // MIB if "memory" in state else -1,
         disk_mib=root["usage"] // MIB if "usage" in root else -1,
         processes=state.get("processes", -1),
+        addresses=addresses_from(state) if state.get("network") else None,
     )
 
 

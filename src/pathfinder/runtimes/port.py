@@ -102,12 +102,17 @@ class InstanceSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """One running instance's measurements. -1: the daemon cannot say."""
+    """One running instance's measurements. -1, None: the daemon cannot say.
+
+    addresses, started_ms: as `inspect` tells them, since the daemon is asked for them anyway.
+    """
 
     cpu_ns: int = -1  # since start
     memory_mib: int = -1
     disk_mib: int = -1
     processes: int = -1
+    addresses: tuple[str, ...] | None = None
+    started_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,10 @@ class ScriptedRuntime:
         held.jobs.interrupt()
         self._tell(name)
 
+    def readdress(self, name: str) -> None:
+        """It gets another address, as from a DHCP server; daemons say nothing of it."""
+        self._held[name].address = self._next_address()
+
     def vanish(self, name: str) -> None:
         """Somebody removes it by hand."""
         del self._held[name]
@@ -196,8 +200,14 @@ class ScriptedRuntime:
     def usage(self, name: str) -> Usage:
         """Measurements: what the instance reserves, all of it used."""
         held = self._running(name)
-        memory_mib = held.spec.resources.memory_mib if held.spec else 0
-        return Usage(cpu_ns=0, memory_mib=memory_mib, disk_mib=0, processes=1)
+        return Usage(
+            cpu_ns=0,
+            memory_mib=held.spec.resources.memory_mib if held.spec else 0,
+            disk_mib=0,
+            processes=1,
+            addresses=(held.address,) if held.address else (),
+            started_ms=held.started_ms,
+        )
 
     def create(self, wish: Wish) -> None:
         """Make the instance, stopped."""

@@ -118,11 +118,14 @@ def check_lost(controller: Controller, now_ms: int) -> None:
                 raise Broken(f"promise 3: {container.key} waits for {key}, which is lost")
 
 
-def check_leases(controller: Controller, prefix: str, leased: Iterable[str]) -> None:
-    """Promise 2: what the leader holds for lost has no lease, whoever may have renewed it."""
-    for node in leased:
-        if controller.life.status(f"{prefix}{node}") == "lost":
-            raise Broken(f"promise 2: {node} is held for lost, and has a lease")
+def check_leases(controller: Controller, has_lease: Callable[[str], bool]) -> None:
+    """Promise 2: what the leader holds for lost has no lease, whoever may have renewed it.
+
+    has_lease: by the key of a node.
+    """
+    for key in controller.life.lost:
+        if has_lease(key):
+            raise Broken(f"promise 2: {key} is held for lost, and has a lease")
 
 
 def check_call(
@@ -314,6 +317,7 @@ def check_settled(
         for instance in instances
         if instance.labels is not None
     }
+    _check_reached(state, held)
     if found != expected:
         raise Broken(f"settled: missing {expected - found}, surplus {found - expected}")
     kept = {
@@ -324,6 +328,19 @@ def check_settled(
     }
     if kept != set(foreign):
         raise Broken(f"promise 7: of {set(foreign)}, which are not ours, {kept} run")
+
+
+def _check_reached(state: State, held: Held) -> None:
+    """Everything is told to be where it is reached, also where that has changed by itself."""
+    addresses = {
+        (node, instance.name): instance.addresses
+        for node, instances in held.items()
+        for instance in instances
+    }
+    for container in state.all(Container):
+        there = addresses.get((container.node, container.name), ())
+        if container.ready and there and container.addresses != there:
+            raise Broken(f"settled: {container.key} is at {there}, not {container.addresses}")
 
 
 def _check_wishes(state: State, wants: Mapping[str, dict[str, object] | None]) -> None:

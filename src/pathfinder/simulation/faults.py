@@ -34,6 +34,7 @@ TROUBLES = (
     "cut",
     "one_way",
     "container_dies",
+    "container_readdressed",
     "restore",
     "rival",
     "clock_jump",

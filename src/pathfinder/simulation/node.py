@@ -38,6 +38,7 @@ CALL_MS = (5, 400)
 TAKE_MS = (50, 4_000)
 TIMEOUT_MS = 8_000
 CHECKPOINT_MS = 3_000
+MEASURE_MS = 30_000  # half as often as agents do
 NEVER_MS = 1 << 62
 
 
@@ -84,8 +85,8 @@ class Node:
     hurt: bool = True
     due_ms: int = 0  # when the core wants to be asked next, if nothing happens before
     alarm_ms: int = NEVER_MS  # of the earliest timer that is set for it
+    save_ms: int = 0  # not before this moment the checkpoint is written again
     unanswered: deque[tuple[int, int]] = field(default_factory=deque)  # sequence, given up when
-    is_waiting: bool = False  # whether a timer for the first of them is set
 
     def __post_init__(self) -> None:
         self.runtime.wall_ms = self.wall_ms
@@ -109,13 +110,14 @@ class Node:
         self.life = self.lives
         self.core = AgentCore(self.cluster, self.name, self.checkpoint)
         self.core.on_facts(self.local_ms(), self.facts)
-        self._keep(self.life)
+        self.save_ms = 0
+        self._measure()
         self.drive()
 
     def kill_agent(self) -> None:
         """`kill -9` of the agent; containers run on."""
         self.life, self.core = 0, None
-        self.alarm_ms, self.is_waiting = NEVER_MS, False
+        self.alarm_ms = NEVER_MS
         self.unanswered.clear()
 
     def kill_daemon(self) -> None:
@@ -145,10 +147,15 @@ class Node:
         now_ms = self.local_ms()
         for effect in core.effects(now_ms):
             self._begin(effect)
-        while (request := core.request(now_ms)) is not None:
+        if (request := core.request(now_ms)) is not None:
             self._exchange(request)
-        delay_ms = max(1, int((core.wake_ms(now_ms) - now_ms) / self.rate) + 1)
-        self.due_ms = self.timeline.now_ms + delay_ms
+        due_ms = self.timeline.now_ms
+        if due_ms >= self.save_ms:
+            self.checkpoint, self.save_ms = core.checkpoint(), due_ms + CHECKPOINT_MS
+        due_ms += max(1, int((core.wake_ms(now_ms) - now_ms) / self.rate) + 1)
+        if self.unanswered and self.unanswered[0][1] < due_ms:
+            due_ms = self.unanswered[0][1]
+        self.due_ms = due_ms
         self._set_alarm()
 
     def _set_alarm(self) -> None:
@@ -163,6 +170,7 @@ class Node:
                 return
             self.alarm_ms = NEVER_MS
             if self.due_ms <= self.timeline.now_ms:
+                self._give_up()
                 self.drive()
             else:
                 self._set_alarm()
@@ -186,32 +194,22 @@ class Node:
         def respond(reply: Reply) -> None:
             if life == self.life and self.core is not None:
                 self.core.on_reply(self.local_ms(), sequence, reply)
+                self._give_up()
                 self.drive()
 
         self.unanswered.append((sequence, self.timeline.now_ms + TIMEOUT_MS))
-        self._await_answers()
         self.send(self, request, respond)
 
-    def _await_answers(self) -> None:
-        """One timer for all exchanges under way: those that were answered need none."""
-        if self.is_waiting or not self.unanswered:
-            return
-        self.is_waiting = True
-        self.timeline.after(
-            self.unanswered[0][1] - self.timeline.now_ms, self._in_life(self._give_up)
-        )
-
     def _give_up(self) -> None:
+        """Wait no longer for what was answered, or has been under way for too long."""
         assert self.core is not None
-        self.is_waiting = False
-        while self.unanswered and self.unanswered[0][1] <= self.timeline.now_ms:
-            sequence, _ = self.unanswered.popleft()
+        while self.unanswered:
+            sequence, until_ms = self.unanswered[0]
             if self.core.conversation.is_awaited(sequence):
+                if until_ms > self.timeline.now_ms:
+                    return
                 self.core.on_unreachable(self.local_ms(), sequence)
-                self.drive()
-        while self.unanswered and not self.core.conversation.is_awaited(self.unanswered[0][0]):
             self.unanswered.popleft()
-        self._await_answers()
 
     def _begin(self, effect: Effect) -> None:
         if isinstance(effect, OpenStream):
@@ -316,12 +314,22 @@ class Node:
 
         self.timeline.after(self.timeline.between(1, 100), notice)
 
+    def _measure(self) -> None:
+        """What runs is asked how it is reached; the answers come later, as all answers do."""
+        assert self.core is not None
+        runtime, running = self.runtime, self.core.running()
+        usages = {name: runtime.usage(name) for name in running.names if runtime.runs(name)}
+        if self.daemon_up and usages:
+
+            def tell() -> None:
+                assert self.core is not None
+                self.core.on_usages(self.local_ms(), usages, running.event)
+                self.drive()
+
+            self.timeline.after(self.timeline.between(*CALL_MS), self._in_life(tell))
+        self.timeline.after(MEASURE_MS, self._in_life(self._measure))
+
     def dies(self, name: str) -> None:
         """A container's first process ends by itself."""
         self.runtime.stop(name, grace_s=0)
         self._change(name)
-
-    def _keep(self, life: int) -> None:
-        if life == self.life and self.core is not None:
-            self.checkpoint = self.core.checkpoint()
-            self.timeline.after(CHECKPOINT_MS, lambda: self._keep(life))

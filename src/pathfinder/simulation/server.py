@@ -25,6 +25,8 @@ NEVER_MS = 1 << 62
 
 Answer = Callable[[bytes | PathfinderError], None]
 Respond = Callable[[Reply], None]
+Finish = Callable[[], None]  # said once: what a function within a function says is worked out anew
+Decide = Callable[[Controller], Finish]
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Server:
     life: int = 0
     lives: int = 0
     restored: bool = False
-    waiting: list[Callable[[Controller], Callable[[], None]]] = field(default_factory=list)
+    waiting: list[Decide] = field(default_factory=list)
     parked: dict[str, Parked] = field(default_factory=dict)
     group: list[Change] = field(default_factory=list)
     records_since_snapshot: int = 0
@@ -103,7 +105,7 @@ class Server:
         if self._waits(lambda: self.command(request, answer)) or self.controller is None:
             return
 
-        def decide(controller: Controller) -> Callable[[], None]:
+        def decide(controller: Controller) -> Finish:
             try:
                 outcome = controller.execute(request, self._moment())
             except PathfinderError as error:
@@ -122,7 +124,7 @@ class Server:
         if self.controller is None or self.controller.state.things["node"].get(node_key) is None:
             return
 
-        def decide(controller: Controller) -> Callable[[], None]:
+        def decide(controller: Controller) -> Finish:
             heard = controller.hear(node_key, request, self._moment())
             self.lead_at_least = max(self.lead_at_least, heard.lead_at_least)
             self._decided(heard.change, controller)
@@ -142,7 +144,7 @@ class Server:
         else:
             finish()
 
-    def _waits(self, action: Callable[[], None]) -> bool:
+    def _waits(self, action: Finish) -> bool:
         """Whether the process stands still; what comes to it happens when it goes on."""
         pause_ms = self.paused_until_ms - self.timeline.now_ms
         if pause_ms <= 0 or not self.life:
@@ -150,7 +152,7 @@ class Server:
         self.timeline.after(pause_ms, action)
         return True
 
-    def _enqueue(self, decide: Callable[[Controller], Callable[[], None]]) -> None:
+    def _enqueue(self, decide: Decide) -> None:
         self.waiting.append(decide)
         if len(self.waiting) == 1:
             life = self.life
@@ -293,7 +295,7 @@ class Server:
             assert change is None, f"a tick that could be left out did {change}"
         self._set_tick(self.timeline.now_ms + 1)
 
-    def _decide_tick(self, controller: Controller) -> Callable[[], None]:
+    def _decide_tick(self, controller: Controller) -> Finish:
         self._decided(controller.tick(self._moment()), controller)
         return lambda: None
 

@@ -247,6 +247,12 @@ class Stage:
             self.reached["container_dies"] += 1
             node.dies(self.timeline.luck.choice(ours).name)
 
+    def _container_readdressed(self, node: Node, for_ms: int) -> None:
+        ours = [each for each in held(node) if each.labels and each.addresses]
+        if ours:
+            self.reached["container_readdressed"] += 1
+            node.runtime.readdress(self.timeline.luck.choice(ours).name)
+
     def _restore(self, node: Node, for_ms: int) -> None:
         if self.backup is not None and self.server.life:
             self.reached["restore"] += 1
@@ -277,12 +283,14 @@ class Stage:
         controller = self.server.controller
         if controller is not None and self.server.life:
             checks.check_lost(controller, self.timeline.now_ms)
-            leased = (node.name for node in self.nodes if node.has_lease())
-            checks.check_leases(controller, f"{self.cluster}/", leased)
+            checks.check_leases(controller, self._has_lease)
         self._look_count += 1
         if self._look_count % ALL_EACH == 0:
             self.check_ground()
         self.timeline.after(LOOK_MS, self.watch)
+
+    def _has_lease(self, key: str) -> bool:
+        return self.by_name[key.partition("/")[2]].has_lease()
 
     def check_ground(self) -> None:
         """Promises 2 and 5 of everything that runs."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pathfinder.agent.facts import memory_total_mib, node_facts
+from pathfinder.agent.looking import Running
 from pathfinder.agent.measure import CONTAINERS_PER_ROUND, Meter
 from pathfinder.model.definitions import ContainerSpec, ImageSource
 from pathfinder.model.resources import Resources
@@ -40,6 +41,11 @@ def runtime_with(*names: str) -> ScriptedRuntime:
         runtime.create(Wish(name=name, labels=labels, spec=spec))
         runtime.start(name)
     return runtime
+
+
+def running(*names: str) -> Running:
+    """What the core says that runs."""
+    return Running(names=names, event=7)
 
 
 def test_facts_are_the_machines_when_the_daemon_is_silent(machine: Path) -> None:
@@ -79,38 +85,51 @@ def test_memory_is_what_the_control_group_allows(
 
 def test_cpu_is_the_share_that_was_busy_between_two_rounds(machine: Path) -> None:
     meter = Meter(runtime_with(), lambda: 0, cpu_count=4, root=str(machine))
-    first = meter.round((), None)
+    first = meter.round(running(), None)
     (machine / "proc/stat").write_text("cpu  150 0 150 900 0 0 0 0 0 0\n")
 
-    second = meter.round((), None)
+    second = meter.round(running(), None)
 
-    assert first.cpu_used_millis == -1
-    assert second.cpu_used_millis == 2_000
-    assert (second.memory_used_mib, second.load_1m) == (2_048, 0.5)
+    assert first.measurements.cpu_used_millis == -1
+    assert second.measurements.cpu_used_millis == 2_000
+    assert (second.measurements.memory_used_mib, second.measurements.load_1m) == (2_048, 0.5)
 
 
 def test_unreadable_machine_gives_unknown_and_not_an_error(tmp_path: Path) -> None:
     meter = Meter(runtime_with(), lambda: 0, cpu_count=4, root=str(tmp_path))
 
-    measured = meter.round((), None)
+    measured = meter.round(running(), None)
 
-    assert (measured.cpu_used_millis, measured.memory_total_mib) == (-1, 0)
+    assert (measured.measurements.cpu_used_millis, measured.measurements.memory_total_mib) == (
+        -1,
+        0,
+    )
 
 
 def test_crowded_node_is_measured_in_turns_and_nobody_is_left_out(machine: Path) -> None:
     names = tuple(f"web-{number:03}" for number in range(CONTAINERS_PER_ROUND + 20))
     meter = Meter(runtime_with(*names), lambda: 0, cpu_count=4, root=str(machine))
 
-    first, second = meter.round(names, None), meter.round(names, None)
+    first, second = meter.round(running(*names), None), meter.round(running(*names), None)
 
-    assert len(first.containers) == CONTAINERS_PER_ROUND
-    assert tuple(usage.slot for usage in second.containers) == names
+    assert len(first.measurements.containers) == CONTAINERS_PER_ROUND
+    assert tuple(usage.slot for usage in second.measurements.containers) == names
 
 
 def test_container_that_has_gone_is_not_told_any_more(machine: Path) -> None:
     meter = Meter(runtime_with("web-01", "web-02"), lambda: 0, cpu_count=4, root=str(machine))
-    meter.round(("web-01", "web-02"), None)
+    meter.round(running("web-01", "web-02"), None)
 
-    measured = meter.round(("web-02",), None)
+    measured = meter.round(running("web-02"), None)
 
-    assert [usage.slot for usage in measured.containers] == ["web-02"]
+    assert [usage.slot for usage in measured.measurements.containers] == ["web-02"]
+
+
+def test_what_the_daemon_said_of_each_is_told_with_the_moment_of_asking(machine: Path) -> None:
+    runtime = runtime_with("web-01")
+    meter = Meter(runtime, lambda: 0, cpu_count=4, root=str(machine))
+
+    measured = meter.round(running("web-01", "gone"), None)
+
+    assert measured.usages == {"web-01": runtime.usage("web-01")}
+    assert measured.event == 7
