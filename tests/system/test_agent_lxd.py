@@ -125,6 +125,20 @@ def test_a_container_that_dies_is_started_again_and_counted(
     assert node.client.get("/1.0/instances/web-01")["status"] == "Running"
 
 
+def test_an_address_that_changes_while_it_runs_is_told(node: PrivateLxd, tmp_path: Path) -> None:
+    stub = StubServer()
+    stub.want("web-01")
+    add = {"command": ["ip", "address", "add", "10.9.9.9/32", "dev", "eth0"]}
+
+    with serving(stub) as url, running_agent(tmp_path, url, socket=node.socket_path):
+        stub.wait_until_phases(SLOW_S, web_01="running")
+        stub.wait_until(lambda: bool(stub.exchanges[-1].holding[0].addresses), SLOW_S)
+        node.client.run("POST", "/1.0/instances/web-01/exec", add)
+        stub.wait_until(lambda: "10.9.9.9" in stub.exchanges[-1].holding[0].addresses, SLOW_S)
+
+    assert len(stub.exchanges[-1].holding[0].addresses) > 1
+
+
 def test_a_command_runs_in_a_container_over_the_agents_own_connection(
     node: PrivateLxd, tmp_path: Path
 ) -> None:
