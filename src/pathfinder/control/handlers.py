@@ -236,7 +236,10 @@ def _delete_orphan(tx: Transaction, command: commands.Delete) -> Node | None:
     """A container that only its node knows (after a restore) goes when a person says so."""
     for key in sorted(tx.state.nodes_with_orphans):
         node = tx.need(Node, key)
-        if node.cluster == command.cluster and command.name in node.orphans:
+        orphan = node.orphans.get(command.name)
+        if node.cluster == command.cluster and orphan is not None:
+            if orphan.is_deleted:
+                return node
             tx.event(
                 "deleting",
                 kind="container",
@@ -245,7 +248,8 @@ def _delete_orphan(tx: Transaction, command: commands.Delete) -> Node | None:
                 node=node.name,
                 why="an orphan, deleted on request",
             )
-            return workloads.forget_orphan(tx, node, command.name)
+            gone = replace(orphan, is_deleted=True)
+            return workloads.with_orphans(tx, node, {**node.orphans, command.name: gone})
     return None
 
 

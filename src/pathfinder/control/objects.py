@@ -109,10 +109,14 @@ class Cluster(Thing, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What a node holds under a slot that a restored state does not know."""
+    """What a node holds under a slot that a restored state does not know.
+
+    is_deleted: a person has deleted it; it counts until its node has let go of it.
+    """
 
     generation: int
     digest: str = ""
+    is_deleted: bool = False
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

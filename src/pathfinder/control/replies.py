@@ -122,8 +122,9 @@ def _assignments(state: State, life: Life, node: Node, *, since: int) -> list[As
         if _is_kept_running(container, node)
         and any(copy.node == node.name and copy.revision > since for copy in container.leaving)
     ]
+    undecided = (slot for slot, orphan in node.orphans.items() if not orphan.is_deleted)
     return [*wanted, *arriving] + [
-        Assignment(slot=slot, generation=0, hold=True) for slot in (*kept, *node.orphans)
+        Assignment(slot=slot, generation=0, hold=True) for slot in (*kept, *undecided)
     ]
 
 

@@ -354,7 +354,7 @@ def node_view(state: State, life: Life, node: Node, uptime_ms: int) -> NodeView:
         reserved=state.fleet.used(node.key),
         containers=state.fleet.count(node.key),
         runtime_error=node.told_error(),
-        orphans=tuple(sorted(node.orphans)),
+        orphans=tuple(sorted(s for s, orphan in node.orphans.items() if not orphan.is_deleted)),
         facts=node.facts,
         usage=heard.measurements if heard else None,
         heard_ms_ago=uptime_ms - heard.heard_ms if heard and heard.heard_ms is not None else None,

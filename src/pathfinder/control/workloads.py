@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pathfinder.control.differences import deployment_change
 from pathfinder.control.leaving import copy_of, release, stay_or_arrive
 from pathfinder.control.manifests import WantedContainer, WantedDeployment
-from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Remote
+from pathfinder.control.objects import Cluster, Container, Deployment, Image, Node, Orphan, Remote
 from pathfinder.control.rendering import Rendered, rendered, renderer, script_of
 from pathfinder.control.transaction import Transaction
 from pathfinder.model.definitions import ContainerSpec
@@ -297,15 +297,17 @@ def _created(tx: Transaction, made: list[Container]) -> list[Container]:
 def _claim_orphan(tx: Transaction, made: Container) -> Container:
     """A node may hold one of this name that a restored state had forgotten.
 
-    With the same definition it is taken over as it is, with its data; else it goes first.
+    With the same definition it is taken over as it is, with its data, unless somebody has deleted
+    it; else it goes first.
     """
     for key in sorted(tx.state.nodes_with_orphans):
         node = tx.need(Node, key)
         orphan = node.orphans.get(made.name)
         if node.cluster != made.cluster or orphan is None:
             continue
-        forget_orphan(tx, node, made.name)
-        if orphan.digest == made.digest and not made.node:
+        kept = {name: each for name, each in node.orphans.items() if name != made.name}
+        with_orphans(tx, node, kept)
+        if orphan.digest == made.digest and not (made.node or orphan.is_deleted):
             tx.happened(
                 "adopted",
                 made,
@@ -326,12 +328,11 @@ def _claim_orphan(tx: Transaction, made: Container) -> Container:
     return made
 
 
-def forget_orphan(tx: Transaction, node: Node, slot: str) -> Node:
-    """Hold it no longer for a person's decision; the node is told everything anew."""
+def with_orphans(tx: Transaction, node: Node, orphans: dict[str, Orphan]) -> Node:
+    """A person has decided about one; the node is told everything anew."""
     tx.nodes.add(node.key)
     tx.tell_all.add(node.key)
-    kept = {name: orphan for name, orphan in node.orphans.items() if name != slot}
-    return tx.put(replace(node, orphans=kept))
+    return tx.put(replace(node, orphans=orphans))
 
 
 def begin_anew(

@@ -250,7 +250,12 @@ class World:
         for person in self.people:
             if person.busy:
                 raise checks.Broken(f"settled: {person.name} has had no answer")
-        orphans = [slot for node in controller.state.all(NodeThing) for slot in node.orphans]
+        orphans = [
+            slot
+            for node in controller.state.all(NodeThing)
+            for slot, orphan in node.orphans.items()
+            if not orphan.is_deleted
+        ]
         if orphans and not server.restored:
             raise checks.Broken(f"settled: orphans {orphans} without a restore")
         for node_name, instances in everything.items():

@@ -207,6 +207,27 @@ def test_orphan_goes_when_a_person_deletes_it(room: ControlRoom, node: RoomNode)
     assert room.node("n1").orphans == {}
 
 
+def test_an_orphan_that_is_deleted_counts_until_its_node_has_let_go(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    old = backup(room)
+    room.put(container("one"))
+    settle(node)
+    generation = node.holding["one"].generation
+    restore(room, old, node)
+    settle(node)
+    room.ask(Delete("container", CLUSTER, "one"))
+    room.ask(Delete("container", CLUSTER, "one"))
+    room.put(container("one"))
+    between = room.container("one")
+    settle(node)
+
+    assert (between.node, [copy.generation for copy in between.leaving]) == ("", [generation])
+    assert room.actions("one").count("deleting") == 1
+    assert room.container("one").ready
+    assert node.holding["one"].generation > generation
+
+
 def test_newer_generation_on_a_node_is_right_and_the_restored_state_follows(
     room: ControlRoom, node: RoomNode
 ) -> None:
