@@ -34,6 +34,7 @@ REGRESSIONS = {
     20: "a target that could not start tried again, while the server let it run where it was",
     1019899: "room that a waiting container gave up was offered to nobody",
     3000760: "an orphan that somebody had deleted ran beside its namesake",
+    3003214: "half of a copy from the future was waited for after it had gone",
     1001050: "a replica from the future kept a spec that was never its digest's",
     2006963: "replicas bootstrapped in the future were bootstrapped again, all at once",
     248: "a backup from the middle of a recovery did not wait for nodes that had been heard before",

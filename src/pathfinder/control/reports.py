@@ -167,6 +167,9 @@ def _let_go(
     held: Mapping[int, Holding],
 ) -> Container | None:
     """Forget the copies that the node, knowing that it shall, no longer holds."""
+    meant = {c.generation for c in container.leaving if c.arriving and c.node == node.name}
+    if container.node == node.name:
+        meant.add(container.generation)
 
     def still_there(copy: Copy) -> bool:
         if copy.arriving:
@@ -175,7 +178,10 @@ def _let_go(
             return True
         if not request.tells_all_of(copy.kind):
             return True
-        return any(generation <= copy.generation for generation in held)
+        # After a restore, what is wanted may be older than what is to go.
+        return copy.generation in held or any(
+            generation < copy.generation and generation not in meant for generation in held
+        )
 
     staying = tuple(copy for copy in container.leaving if still_there(copy))
     if len(staying) == len(container.leaving):

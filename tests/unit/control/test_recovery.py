@@ -246,6 +246,29 @@ def test_newer_generation_on_a_node_is_right_and_the_restored_state_follows(
     assert "adopted" in room.actions("one")
 
 
+def test_what_a_restored_state_wants_may_be_older_than_what_is_to_go(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    room.put(container("one"))
+    settle(node)
+    whole = node.holding["one"]
+    old = backup(room)
+    room.put(container("two"))
+    settle(node)
+    # Half of a copy, of a relocation that came after the backup.
+    half = replace(whole, generation=whole.generation + 1, digest="", phase="creating")
+    node.holding["one"] = half
+    restore(room, old, node)
+    node.exchange()
+    node.exchange()
+    counted = [copy.generation for copy in room.container("one").leaving]
+    settle(node)
+
+    assert counted == [half.generation]
+    assert room.container("one").leaving == ()
+    assert node.holding["one"].generation == whole.generation
+
+
 def test_two_restores_of_one_backup_are_told_apart_by_what_nodes_hold(
     room: ControlRoom, node: RoomNode
 ) -> None:
