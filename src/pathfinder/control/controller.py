@@ -209,14 +209,13 @@ class Controller:
     def tick(self, moment: Moment, *, is_full: bool = False) -> Change | None:
         """What the passing of time brings: silent nodes, the end of recovery, old answers.
 
-        is_full: look at everything, also when it is known that there is nothing to do.
+        is_full: also when it is known that there is nothing to do.
         """
         if self.quiet_until_ms and not is_full:
-            if moment.uptime_ms < self.quiet_until_ms:
-                return None
-            # Nothing has changed since: what was heard has put it off, perhaps.
-            self.life.now_ms = moment.uptime_ms
-            self.quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
+            if moment.uptime_ms >= self.quiet_until_ms:
+                # Nothing has changed since: what was heard has put it off, perhaps.
+                self.life.now_ms = moment.uptime_ms
+                self.quiet_until_ms = quiet.until_ms(self.state, self.life, moment.wall_ms)
             if moment.uptime_ms < self.quiet_until_ms:
                 return None
         tx = self._transaction(moment, "pathfinder")
