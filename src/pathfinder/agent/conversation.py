@@ -148,7 +148,8 @@ class Conversation:
         self._failure_count = 0
         self._retry_ms = 0
         # From OUR sending, never from its arrival: the server's clock of the lease began later.
-        self.lease_until_ms = max(self.lease_until_ms, sent_ms + reply.lease_ms)
+        until_ms = sent_ms + reply.lease_ms
+        self.lease_until_ms = max(self.lease_until_ms, until_ms)
         self.heartbeat_ms = max(1, reply.heartbeat_ms)
         return self._on_assignments(sequence, reply)
 

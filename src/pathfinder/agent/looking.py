@@ -50,8 +50,12 @@ def take_list(
         # What was acted on or looked at while the list was made is known better already.
         if slot.in_hand is not None or slot.touched > daemon.listing_event:
             continue
-        before, look_ms = seen(slot), slot.look_ms
-        observe(slot, there.get(slot.name))
+        instance, last, look_ms = there.get(slot.name), slot.listed, slot.look_ms
+        slot.listed = (daemon.listing_event, instance)
+        if last is not None and last[1] == instance and slot.touched <= last[0] and not look_ms:
+            continue  # nothing has happened to it since the daemon said the same
+        before = seen(slot)
+        observe(slot, instance)
         if seen(slot) != before or slot.look_ms != look_ms:
             changed.append(slot)
     return changed

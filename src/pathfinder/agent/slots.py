@@ -83,6 +83,7 @@ class Slot:
     started_ms: int = 0
     in_hand: Call | None = None
     touched: int = 0  # the core's event counter when this was last acted on or looked at
+    listed: tuple[int, Instance | None] | None = None  # when the last list that told of it began
     failure: Failed | None = None
     attempt_count: int = 0
     retry_ms: int = 0

@@ -22,7 +22,7 @@ For example `PF_SCRIPT_START=fail:2,unknown`: fails twice, then starts without s
 Jobs (`runtimes.jobs`) are those of `scripted_jobs`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, Literal
@@ -123,6 +123,15 @@ class ScriptedRuntime:
         """Whether it is Pathfinder's, and runs."""
         held = self._held.get(name)
         return held is not None and held.state == "running" and held.labels is not None
+
+    def usages(self, names: Iterable[str]) -> dict[str, Usage]:
+        """What those use that run: nothing, at their addresses."""
+        held = ((name, self._held.get(name)) for name in names)
+        return {
+            name: Usage(addresses=(it.address,) if it.address else (), started_ms=it.started_ms)
+            for name, it in held
+            if it is not None and it.state == "running" and it.labels is not None
+        }
 
     def running(self) -> Iterator[tuple[str, Labels]]:
         """The names and labels of Pathfinder's that run, in no promised order."""

@@ -317,9 +317,9 @@ class Node:
     def _measure(self) -> None:
         """What runs is asked how it is reached; the answers come later, as all answers do."""
         assert self.core is not None
-        runtime, running = self.runtime, self.core.running()
-        usages = {name: runtime.usage(name) for name in running.names if runtime.runs(name)}
-        if self.daemon_up and usages:
+        running = self.core.running()
+        usages = self.runtime.usages(running.names) if self.daemon_up else {}
+        if usages:
 
             def tell() -> None:
                 assert self.core is not None

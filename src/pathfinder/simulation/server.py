@@ -102,7 +102,9 @@ class Server:
 
     def command(self, request: Request, answer: Answer) -> None:
         """A person's request arrives."""
-        if self._waits(lambda: self.command(request, answer)) or self.controller is None:
+        if (
+            self.paused_until_ms and self._waits(lambda: self.command(request, answer))
+        ) or self.controller is None:
             return
 
         def decide(controller: Controller) -> Finish:
@@ -118,7 +120,7 @@ class Server:
 
     def exchange(self, node_key: str, request: Exchange, respond: Respond) -> None:
         """A node's exchange arrives."""
-        if self._waits(lambda: self.exchange(node_key, request, respond)):
+        if self.paused_until_ms and self._waits(lambda: self.exchange(node_key, request, respond)):
             return
         came_ms = self.timeline.now_ms
         if self.controller is None or self.controller.state.things["node"].get(node_key) is None:
@@ -166,7 +168,7 @@ class Server:
 
     def _commit(self, life: int) -> None:
         """Decide what waits, append it as one record, then answer and wake."""
-        if self._waits(lambda: self._commit(life)):
+        if self.paused_until_ms and self._waits(lambda: self._commit(life)):
             return
         if life != self.life or self.controller is None:
             return
@@ -250,7 +252,7 @@ class Server:
         self.timeline.after(HEARTBEAT_MS, lambda: self._beat(life, node_key, parked))
 
     def _beat(self, life: int, node_key: str, parked: Parked) -> None:
-        if self._waits(lambda: self._beat(life, node_key, parked)):
+        if self.paused_until_ms and self._waits(lambda: self._beat(life, node_key, parked)):
             return
         if life == self.life and self.parked.get(node_key) is parked and self.controller:
             del self.parked[node_key]
@@ -282,7 +284,7 @@ class Server:
             self.timeline.after(at_ms - self.timeline.now_ms, lambda: self._tick(life, at_ms))
 
     def _tick(self, life: int, at_ms: int) -> None:
-        if self._waits(lambda: self._tick(life, at_ms)):
+        if self.paused_until_ms and self._waits(lambda: self._tick(life, at_ms)):
             return
         if life != self.life or at_ms != self.tick_ms or self.controller is None:
             return
