@@ -10,7 +10,15 @@ from typing import Final
 from pathfinder.agent import holdings, relocating
 from pathfinder.agent.bootstrapping import told
 from pathfinder.agent.slots import Permit, Slot
-from pathfinder.wire.messages import HOLDING_MAX, Exchange, Facts, Holding, Measurements, Session
+from pathfinder.wire.messages import (
+    HOLDING_MAX,
+    Exchange,
+    Facts,
+    Holding,
+    Measurements,
+    Offered,
+    Session,
+)
 
 # Somebody waits for these: a person, a rollout, a replacement.
 URGENT_PHASES: Final = frozenset({"running", "stopped", "failed", "unknown"})
@@ -29,6 +37,7 @@ class Reporting:
         self._news_gap_ms = news_gap_ms
         self._stale: dict[str, None] = {}  # slots whose holding may have changed
         self._holding: tuple[Holding, ...] | None = None  # of all; None: to be put together anew
+        self._offers: tuple[Offered, ...] | None = None  # as `_holding`
         self._unheard: set[str] = set()  # slots that the server may not have heard of
         self._facts: Facts | None = None
         self._facts_sequence = 0  # the exchange that first carried them in this session
@@ -86,7 +95,7 @@ class Reporting:
         needless: list[str] = []
         if not self._stale:
             return needless
-        self._holding = None
+        self._holding = self._offers = None
         for name in self._stale:
             slot = self._slots.get(name)
             if slot is None:
@@ -133,6 +142,8 @@ class Reporting:
         if session.incarnation and not self._are_facts_heard and self._facts is not None:
             facts = self._facts
             self._facts_sequence = self._facts_sequence or session.sequence
+        if self._offers is None:
+            self._offers = relocating.offers(self._slots.values())
         measurements, self._measurements = self._measurements, None
         self.news_ms = None
         return Exchange(
@@ -143,7 +154,7 @@ class Reporting:
             holding=holding[:HOLDING_MAX],
             runtime_error=runtime_error,
             silent_kinds=silent_kinds if len(holding) <= HOLDING_MAX else {},
-            offers=relocating.offers(self._slots.values()),
+            offers=self._offers,
             facts=facts,
             measurements=measurements,
         )

@@ -407,10 +407,10 @@ class Stage:
 
     def note(self, *what: object) -> None:
         """Something has happened: part of the trace."""
-        text = f"{self.timeline.now_ms:>7} ms  {' '.join(map(str, what))}"
-        self._digest.update(text.encode())
+        now_ms = self.timeline.now_ms
+        self._digest.update(f"{now_ms} {what}".encode())
         if self.say is not None:
-            self.say(text)
+            self.say(f"{now_ms:>7} ms  {' '.join(map(str, what))}")
 
     @property
     def trace(self) -> str:
