@@ -27,6 +27,7 @@ SETTLED: Final = Shape(
     capacity_mib=4_800,
     person_count=18,
     replicas_max=16,
+    settle_ms=600_000,  # definitions that need each other's addresses are replaced one by one
     faults=NONE,
     is_balanced=False,
 )

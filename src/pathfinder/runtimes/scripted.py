@@ -24,6 +24,7 @@ Jobs (`runtimes.jobs`) are those of `scripted_jobs`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import count
 from typing import Final, Literal
 
@@ -80,6 +81,11 @@ class _Held:
 Offers = dict[str, Callable[[], _Held]]
 
 
+@lru_cache(maxsize=1_024)
+def _usage_at(address: str, started_ms: int) -> Usage:
+    return Usage(addresses=(address,) if address else (), started_ms=started_ms)
+
+
 class ScriptedRuntime:
     """The port in memory. It outlives agents, as a daemon does; `is_down` makes it unreachable.
 
@@ -128,7 +134,7 @@ class ScriptedRuntime:
         """What those use that run: nothing, at their addresses."""
         held = ((name, self._held.get(name)) for name in names)
         return {
-            name: Usage(addresses=(it.address,) if it.address else (), started_ms=it.started_ms)
+            name: _usage_at(it.address, it.started_ms)
             for name, it in held
             if it is not None and it.state == "running" and it.labels is not None
         }

@@ -144,8 +144,8 @@ class Stage:
 
     def _travel(self, arrive: Callable[[], None]) -> None:
         timeline = self.timeline
-        faults = NONE if self.is_calm() else self.faults
-        if faults is NONE:
+        faults = self.faults
+        if timeline.now_ms >= self.calm_ms or faults is NONE:
             timeline.after(1 + int(timeline.luck.random() * self.travel_ms), arrive)
             return
         if timeline.strikes("loss", faults.loss):
@@ -283,7 +283,7 @@ class Stage:
     def watch(self) -> None:
         """Look at everything, now and then from now on."""
         controller = self.server.controller
-        if controller is not None and self.server.life:
+        if controller is not None and self.server.life and controller.life.lost:
             checks.check_lost(controller, self.timeline.now_ms)
             checks.check_leases(controller, self._has_lease)
         self._look_count += 1
