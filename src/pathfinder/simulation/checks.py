@@ -18,6 +18,7 @@ from pathfinder.runtimes.scripted import ScriptedRuntime
 from pathfinder.runtimes.scripted_jobs import ScriptedJobs
 from pathfinder.scheduler.draft import Placement
 from pathfinder.scheduler.place import place
+from pathfinder.wire.messages import Assignment
 
 
 class Broken(AssertionError):
@@ -146,6 +147,19 @@ def check_call(
         return  # also one that was on its way when a relocation ended: it is started again
     if container is not None and container.wanted and _is_current(container, before.labels, node):
         raise Broken(f"promise 1: {call} although {before.name} is wanted on {node}")
+
+
+def check_removal(state: State, key: str, told: Assignment | None, before: Instance | None) -> None:
+    """Promise 1: a restored state follows what nodes know better; nothing goes for what is older.
+
+    told: what the node was told of it. Half-made ones may go.
+    """
+    container = state.get(Container, key)
+    if container is None or told is None or before is None or before.labels is None:
+        return
+    is_wanted = container.wanted and not told.hold and told.generation == container.generation
+    if is_wanted and before.labels.digest and before.labels.generation > told.generation:
+        raise Broken(f"promise 1: {before} goes for generation {told.generation}, which is older")
 
 
 def check_change(change: Change) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pathfinder.agent.effects import Acting, Start
+from pathfinder.agent.effects import Acting, Remove, Start
 from pathfinder.control.commands import Command, Request
 from pathfinder.control.controller import Controller
 from pathfinder.control.life import OUTWAIT_MS
@@ -374,6 +374,9 @@ class Stage:
         if self.server.restored:
             state = None  # what a backup does not know may go when people say so
         checks.check_call(state, self.cluster, node.name, call, before)
+        if isinstance(call, Remove) and node.core is not None:
+            told = node.core.conversation.wanted.get(call.slot)
+            checks.check_removal(self._knowledge(), f"{self.cluster}/{call.slot}", told, before)
 
         def after() -> None:
             self._call_count += 1
