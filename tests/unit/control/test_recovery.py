@@ -156,15 +156,20 @@ def test_containers_that_a_restored_state_forgot_are_kept_for_a_person_to_decide
     assert "delete it, or apply its definition" in room.events("one")[-1].why
 
 
-def test_orphan_is_adopted_as_it_is_by_its_own_definition(
-    room: ControlRoom, node: RoomNode
-) -> None:
+def orphan(room: ControlRoom, node: RoomNode) -> int:
+    """A restored state does not know the container "one", which runs; its generation."""
     old = backup(room)
     room.put(container("one"))
     settle(node)
-    generation = node.holding["one"].generation
     restore(room, old, node)
     settle(node)
+    return node.holding["one"].generation
+
+
+def test_orphan_is_adopted_as_it_is_by_its_own_definition(
+    room: ControlRoom, node: RoomNode
+) -> None:
+    generation = orphan(room, node)
     room.put(container("one"))
     settle(node)
     after = room.container("one")
@@ -177,12 +182,7 @@ def test_orphan_is_adopted_as_it_is_by_its_own_definition(
 def test_orphan_goes_first_when_another_definition_takes_its_name(
     room: ControlRoom, node: RoomNode
 ) -> None:
-    old = backup(room)
-    room.put(container("one"))
-    settle(node)
-    generation = node.holding["one"].generation
-    restore(room, old, node)
-    settle(node)
+    generation = orphan(room, node)
     room.put(container("one", environment={"A": "1"}))
     between = room.container("one")
     settle(node)
@@ -195,11 +195,7 @@ def test_orphan_goes_first_when_another_definition_takes_its_name(
 
 
 def test_orphan_goes_when_a_person_deletes_it(room: ControlRoom, node: RoomNode) -> None:
-    old = backup(room)
-    room.put(container("one"))
-    settle(node)
-    restore(room, old, node)
-    settle(node)
+    orphan(room, node)
     room.ask(Delete("container", CLUSTER, "one"))
     settle(node)
 
@@ -210,12 +206,7 @@ def test_orphan_goes_when_a_person_deletes_it(room: ControlRoom, node: RoomNode)
 def test_an_orphan_that_is_deleted_counts_until_its_node_has_let_go(
     room: ControlRoom, node: RoomNode
 ) -> None:
-    old = backup(room)
-    room.put(container("one"))
-    settle(node)
-    generation = node.holding["one"].generation
-    restore(room, old, node)
-    settle(node)
+    generation = orphan(room, node)
     room.ask(Delete("container", CLUSTER, "one"))
     room.ask(Delete("container", CLUSTER, "one"))
     room.put(container("one"))
